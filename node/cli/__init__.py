@@ -1,0 +1,1 @@
+"""The `hedgerow` command: groups loaded lazily by name, one file per verb."""
