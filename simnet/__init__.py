@@ -1,1 +1,1 @@
-"""The simulator: the protocol code of the daemon, driven in virtual time and repeatable by seed."""
+"""The simulator: the daemon's protocol code in virtual time, repeatable by seed."""
