@@ -7,7 +7,7 @@ from node.lab.netns import Host
 # What a plain home router does (RFC 4787: endpoint-independent mapping while the port is free,
 # address-and-port-dependent filtering). The input chain drops what nobody asked for: a box that
 # accepts it confirms the stray packet into conntrack, and the inside host's own packet then gets
-# another port.
+# another port. Where br_netfilter is loaded, frames between two hosts inside pass forward too.
 _MASQUERADE = """
 table ip lab-nat {{
   chain postrouting {{
@@ -17,7 +17,7 @@ table ip lab-nat {{
   chain forward {{
     type filter hook forward priority filter; policy drop;
     ct state established,related accept
-    iifname "{inside}" oifname "{outside}" accept
+    iifname "{inside}" accept
   }}
   chain input {{
     type filter hook input priority filter; policy accept;
