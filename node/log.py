@@ -1,0 +1,31 @@
+"""Logs: structlog on stderr, one line an event, for people or as JSON."""
+
+import sys
+
+import structlog
+from structlog.typing import FilteringBoundLogger, Processor
+
+
+def configure(*, json: bool = False, debug: bool = False) -> None:
+    """Set up logging for this process."""
+    render: list[Processor]
+    if json:
+        render = [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()]
+    else:
+        render = [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            *render,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger("debug" if debug else "info"),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+
+
+def get(area: str) -> FilteringBoundLogger:
+    """Return the logger of one area of the daemon."""
+    logger: FilteringBoundLogger = structlog.get_logger(area=area)
+    return logger
