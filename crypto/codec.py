@@ -165,7 +165,7 @@ def _check_map(entries: dict[object, object], depth_left: int) -> None:
             _check_key(key)
             _check(item, depth_left)
     except _ProfileError as fault:
-        fault.steps.append(f".{key!s:.40}")
+        fault.steps.append(f".{key!r:.40}")
         raise
 
 
