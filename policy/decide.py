@@ -1,0 +1,283 @@
+"""The decision: some rule has all its conditions True, and no block matches.
+
+Rules never subtract and blocks carry no ports, so the order of either never matters: a further
+rule takes no access away, a further block gives none. Of several rules that grant, the one whose
+conditions hold longest is named (ties: the lowest id).
+"""
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final, Literal, TypeAlias
+
+from crypto.clock import Interval
+from crypto.objects import Directory
+from policy.claims import Identities, Party
+from policy.conditions import (
+    NotAfter,
+    NotBefore,
+    Truth,
+    Verdict,
+    all_of,
+    any_of,
+    earliest,
+)
+from policy.model import Block, Facts, OnExpiry, Policy, Reason, Rule, Selector, Subject
+
+Freshness: TypeAlias = Literal["fresh", "stale", "expired"]
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What is decided about one flow.
+
+    Attributes:
+        allow: The flow may pass.
+        rule: The rule that grants, the block that matched, or the rule that came nearest.
+        reason: A word for the audit.
+        condition: The condition that failed, in words; empty when allowed.
+        remedy: What would help; empty when allowed.
+        valid_until: Up to this reading of the clock's late end `allow` can not change by itself;
+            None is for ever.
+    """
+
+    allow: bool
+    rule: str | None
+    reason: Reason
+    condition: str = ""
+    remedy: str = ""
+    valid_until: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """What is the same for all flows judged at once.
+
+    Attributes:
+        now: Wall time.
+        facts: What is known of the devices beyond the directory.
+        freshness: Age of the bundle; stale is an alarm and changes no decision.
+        expires: When the bundle will expire, if grants are to end with it.
+    """
+
+    now: Interval
+    facts: Facts = field(default_factory=Facts)
+    freshness: Freshness = "fresh"
+    expires: float | None = None
+
+
+_NO_RULE: Final = Decision(
+    allow=False,
+    rule=None,
+    reason=Reason.NO_RULE,
+    condition="a rule grants it",
+    remedy="ask an admin for a rule, or compare with `hedgerow policy matrix`",
+)
+
+
+class Evaluator:
+    """One policy and one directory, indexed for many decisions."""
+
+    def __init__(self, policy: Policy, directory: Directory) -> None:
+        """Index rules by the selectors of their sources, and blocks by those they cut off."""
+        self.policy = policy
+        self.identities = Identities(policy, directory)
+        self._rules = index_rules(policy.rules)
+        self._blocks: dict[Selector, list[Block]] = defaultdict(list)
+        for block in policy.blocks:
+            for selector in block.who:
+                self._blocks[selector].append(block)
+
+    def party(self, subject: Subject, moment: Moment) -> Party:
+        """Judge what one end answers to."""
+        return self.identities.party(subject, moment.facts, moment.now)
+
+    def blocked(self, *parties: Party) -> tuple[Block, Selector] | None:
+        """Give the block of lowest id that matches an end, and by what, or None."""
+        matches = [
+            (block.id, selector, block)
+            for party in parties
+            for selector in party.claims
+            for block in self._blocks.get(selector, ())
+        ]
+        if not matches:
+            return None
+        _, selector, block = min(matches, key=lambda match: match[:2])
+        return block, selector
+
+    def candidates(self, source: Party, destination: Party) -> list[Rule]:
+        """Give the rules whose selectors match both ends, sorted by id, ports aside."""
+        positions = {number for each in source.claims for number in self._rules.get(each, ())}
+        rules = [self.policy.rules[number] for number in sorted(positions)]
+        return [
+            rule for rule in rules if not destination.claims.keys().isdisjoint(rule.destinations)
+        ]
+
+    def judge(self, rule: Rule, source: Party, destination: Party, moment: Moment) -> Verdict:
+        """Judge a rule that is a candidate for these two ends."""
+        conditions = [
+            source.validity,
+            destination.validity,
+            any_of([source.claims[each] for each in rule.sources if each in source.claims]),
+            any_of(
+                [
+                    destination.claims[each]
+                    for each in rule.destinations
+                    if each in destination.claims
+                ]
+            ),
+            *_times(rule, moment),
+        ]
+        return self._aged(rule, all_of(conditions), moment)
+
+    def decide(
+        self,
+        source: Party,
+        destination: Party,
+        flow: tuple[int | None, int | None],
+        moment: Moment,
+    ) -> Decision:
+        """Decide about a flow of a protocol and port."""
+        found = self.blocked(source, destination)
+        if found is not None:
+            return _blocked(*found)
+        judged = [
+            (rule, self.judge(rule, source, destination, moment))
+            for rule in self.candidates(source, destination)
+            if any(ports.covers(*flow) for ports in rule.ports)
+        ]
+        granted = [each for each in judged if each[1].value is Truth.TRUE]
+        return _allowed(granted) if granted else _denied(judged)
+
+    def _aged(self, rule: Rule, verdict: Verdict, moment: Moment) -> Verdict:
+        """Apply what is to happen when the bundle expires.
+
+        A grant is static when nothing can end it by itself; `restrict` leaves those.
+        """
+        if verdict.value is not Truth.TRUE or not self._ends_with_bundle(rule, verdict):
+            return verdict
+        if moment.freshness == "expired":
+            return _BUNDLE_EXPIRED
+        if moment.expires is None:
+            return verdict
+        return all_of(
+            [verdict, NotAfter(moment.expires, "the bundle").judge(moment.facts, moment.now)]
+        )
+
+    def _ends_with_bundle(self, rule: Rule, verdict: Verdict) -> bool:
+        """Say whether a grant stops when the bundle expires."""
+        on_expiry = self.policy.defaults.on_expiry
+        if on_expiry is OnExpiry.RESTRICT:
+            return verdict.valid_until is not None and not rule.survives_expiry
+        return on_expiry is OnExpiry.DENY
+
+
+_BUNDLE_EXPIRED: Final = Verdict(
+    Truth.FALSE,
+    None,
+    Reason.EXPIRED,
+    "the bundle has not expired",
+    "ask an admin to sign and publish a new bundle",
+)
+
+
+def decide(  # noqa: PLR0913 - one keyword for each thing a decision depends on
+    policy: Policy,
+    directory: Directory,
+    *,
+    source: Subject,
+    destination: Subject,
+    proto: int | None,
+    port: int | None,
+    facts: Facts,
+    now: Interval,
+    freshness: Freshness = "fresh",
+    expires: float | None = None,
+) -> Decision:
+    """Decide whether `source` may open a flow to `destination`.
+
+    Args:
+        proto: IANA protocol number; None is one that no rule can name.
+        port: Destination port, or None where the protocol has none.
+        facts: What is known of the devices beyond the directory.
+        now: Wall time.
+        freshness: Age of the bundle.
+        expires: When the bundle will expire; see `Moment`.
+    """
+    evaluator = Evaluator(policy, directory)
+    moment = Moment(now, facts, freshness, expires)
+    return evaluator.decide(
+        evaluator.party(source, moment),
+        evaluator.party(destination, moment),
+        (proto, port),
+        moment,
+    )
+
+
+def index_rules(rules: Sequence[Rule]) -> Mapping[Selector, Sequence[int]]:
+    """Give the places of the rules that name a selector as a source."""
+    index: dict[Selector, list[int]] = defaultdict(list)
+    for number, rule in enumerate(rules):
+        for selector in rule.sources:
+            index[selector].append(number)
+    return index
+
+
+def _times(rule: Rule, moment: Moment) -> list[Verdict]:
+    """Judge a rule's own times."""
+    verdicts = []
+    if rule.not_before is not None:
+        start = NotBefore(rule.not_before, f"rule {rule.id}")
+        verdicts.append(start.judge(moment.facts, moment.now))
+    if rule.not_after is not None:
+        end = NotAfter(rule.not_after, f"rule {rule.id}")
+        verdicts.append(end.judge(moment.facts, moment.now))
+    return verdicts
+
+
+def longest(granted: Iterable[tuple[Rule, Verdict]]) -> tuple[Rule, Verdict]:
+    """Give the rule that grants longest; ties: the lowest id."""
+    return min(granted, key=lambda each: (-_until(each[1]), each[0].id))
+
+
+def _until(verdict: Verdict) -> float:
+    """Give until when, as a number that can be compared."""
+    return math.inf if verdict.valid_until is None else verdict.valid_until
+
+
+def _allowed(granted: Sequence[tuple[Rule, Verdict]]) -> Decision:
+    """Name the rule that grants longest."""
+    rule, verdict = longest(granted)
+    return Decision(
+        allow=True, rule=rule.id, reason=Reason.ALLOWED, valid_until=verdict.valid_until
+    )
+
+
+def _denied(judged: Sequence[tuple[Rule, Verdict]]) -> Decision:
+    """Name the rule that came nearest: Unknown before False, sooner before later."""
+    if not judged:
+        return _NO_RULE
+    rule, verdict = min(
+        judged,
+        key=lambda each: (each[1].value is not Truth.UNKNOWN, _until(each[1]), each[0].id),
+    )
+    return Decision(
+        allow=False,
+        rule=rule.id,
+        reason=verdict.reason,
+        condition=verdict.condition,
+        remedy=verdict.remedy,
+        valid_until=earliest(each[1].valid_until for each in judged),
+    )
+
+
+def _blocked(block: Block, selector: Selector) -> Decision:
+    """Name the block."""
+    return Decision(
+        allow=False,
+        rule=block.id,
+        reason=Reason.BLOCK,
+        condition=f"neither end is {selector}",
+        remedy=f"ask an admin to lift the block {block.id}",
+    )
