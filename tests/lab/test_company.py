@@ -56,12 +56,19 @@ def test_two_machines_of_one_site_see_each_other(company: Company) -> None:
     assert observed(company.machines["prod-web-1"], "10.3.0.11", 7003) == "open"
 
 
+def fail_with_a_sleeper(started: list[subprocess.Popen[str]]) -> None:
+    """Build a lab in which a process runs, and fail."""
+    with Lab("hgtestgone") as lab:
+        started.append(lab.host("a").start("sleep", "60"))
+        raise RuntimeError
+
+
 def test_a_closed_lab_leaves_nothing_behind() -> None:
     """Namespaces and processes go, also when the block fails."""
-    with pytest.raises(RuntimeError), Lab("hgtestgone") as lab:
-        sleeper = lab.host("a").start("sleep", "60")
-        raise RuntimeError
-    assert sleeper.wait(5) != 0
+    started: list[subprocess.Popen[str]] = []
+    with pytest.raises(RuntimeError):
+        fail_with_a_sleeper(started)
+    assert started[0].wait(5) != 0
     assert "hgtestgone" not in subprocess.check_output(["ip", "netns", "list"], text=True)
 
 
