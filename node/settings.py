@@ -63,7 +63,7 @@ def load(path: Path) -> Settings:
         return Settings.model_validate(tomllib.loads(files.read(path).decode()))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError(
-            f"{path} is not TOML: {error}", remedy="Correct it; the page on settings has examples."
+            f"{path} is not TOML: {error}", remedy="Correct it; docs/operators.md has examples."
         ) from error
     except ValidationError as error:
         mistakes = "; ".join(

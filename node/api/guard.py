@@ -120,6 +120,7 @@ def _bind(path: Path, group: int | None) -> socket.socket:
         if group is not None:
             os.chown(path, -1, group)
             path.chmod(0o660)
+        channel.listen()  # at once: a socket that does not listen looks like a dead daemon's
         channel.setblocking(False)
     except BaseException:
         channel.close()
