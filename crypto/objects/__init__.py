@@ -8,6 +8,7 @@ by itself; whether it is signed by the right keys and may replace what is known 
 from collections.abc import Callable, Mapping
 from typing import Final, TypeAlias
 
+from crypto.errors import ObjectError
 from crypto.objects.devices import Device, Revoke, RevokeKind, Sponsor, Ticket
 from crypto.objects.directory import Directory, DirectoryDevice, User
 from crypto.objects.members import Accusation, Endpoint, Epoch, Leave, Member
@@ -20,7 +21,7 @@ from crypto.objects.roots import (
     Role,
     Root,
 )
-from crypto.signing import Envelope, ObjectType
+from crypto.signing import Envelope, ObjectType, decode
 
 SignedObject: TypeAlias = (
     Root | Head | Ticket | Device | Sponsor | Revoke | Member | Accusation | Leave
@@ -50,6 +51,7 @@ __all__ = [
     "Ticket",
     "User",
     "parse",
+    "payload_of",
 ]
 
 _PARSERS: Final[Mapping[ObjectType, Callable[[bytes], SignedObject]]] = {
@@ -73,3 +75,16 @@ def parse(envelope: Envelope) -> SignedObject:
         ObjectError: If it is no valid object of the envelope's type.
     """
     return _PARSERS[envelope.type](envelope.payload)
+
+
+def payload_of(raw: bytes, expected: ObjectType) -> bytes:
+    """Return the payload of an envelope that has to be of this type; nothing is verified.
+
+    Raises:
+        CodecError: If `raw` is not strict CBOR.
+        ObjectError: If it is no envelope, or one of another type.
+    """
+    envelope = decode(raw)
+    if envelope.type is not expected:
+        raise ObjectError(f"a {expected} was expected, not a {envelope.type}")
+    return envelope.payload
