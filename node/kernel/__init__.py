@@ -1,0 +1,1 @@
+"""Drivers for what the kernel does: WireGuard, the firewall, links and routes."""
