@@ -24,8 +24,9 @@ Value: TypeAlias = (
 
 MAX_BYTES: Final = 65_536
 MAX_DEPTH: Final = 16
+# What one machine word of a reader in any language holds, unsigned or signed.
 MAX_INTEGER: Final = 2**64 - 1
-MIN_INTEGER: Final = -(2**64)
+MIN_INTEGER: Final = -(2**63)
 
 # Every tag that cbor2 has a decoder of its own for; the test of this list asks cbor2. Left alone
 # they build regular expressions, MIME messages, dates, fractions and cyclic lists.
