@@ -6,7 +6,7 @@ is there, so nothing that is unknown about a user or has run out for him lifts a
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from crypto.clock import Interval
@@ -67,6 +67,16 @@ class Identities:
             Selector(SelectorKind.GROUP, group): verdict for group in groups
         }
 
+    def conditions(self, name: str) -> Sequence[Condition]:
+        """Give what must be True for a user of the directory to count as himself."""
+        user = self._directory.users[name]
+        conditions: list[Condition] = []
+        if user.not_after is not None:
+            conditions.append(NotAfter(user.not_after, f"user {name}"))
+        if user.identity is not None:
+            conditions.append(LoggedIn(name))
+        return conditions
+
     def _names(self, subject: Subject) -> Mapping[str, Verdict]:
         """Give the names a device may be selected by; a pinned name belongs to its key alone."""
         names = dict.fromkeys(self._pinned.get(subject.device_id, ()), ALWAYS)
@@ -77,8 +87,7 @@ class Identities:
 
     def _user(self, name: str, facts: Facts, now: Interval) -> Verdict:
         """Judge whether it is this user, and still one."""
-        user = self._directory.users.get(name)
-        if user is None:
+        if name not in self._directory.users:
             return Verdict(
                 Truth.FALSE,
                 None,
@@ -86,12 +95,7 @@ class Identities:
                 f"user {name} is in the directory",
                 f"ask an admin to add [users.{name}]",
             )
-        conditions: list[Condition] = []
-        if user.not_after is not None:
-            conditions.append(NotAfter(user.not_after, f"user {name}"))
-        if user.identity is not None:
-            conditions.append(LoggedIn(name))
-        return all_of([condition.judge(facts, now) for condition in conditions])
+        return all_of([each.judge(facts, now) for each in self.conditions(name)])
 
 
 def _self_chosen(name: str) -> Verdict:

@@ -52,6 +52,11 @@ ALWAYS: Final = Verdict(Truth.TRUE, None, Reason.ALLOWED)
 class Condition(Protocol):
     """Something that must be True for a rule to grant."""
 
+    @property
+    def text(self) -> str:
+        """The condition in words."""
+        ...
+
     def judge(self, facts: Facts, now: Interval) -> Verdict:
         """Say whether it is so now."""
         ...
@@ -64,6 +69,11 @@ class NotBefore:
     instant: int
     what: str
 
+    @property
+    def text(self) -> str:
+        """Say what begins when."""
+        return f"{self.what} begins at {time_text(self.instant)}"
+
     def judge(self, facts: Facts, now: Interval) -> Verdict:
         """Compare the whole interval with the instant."""
         del facts
@@ -74,7 +84,7 @@ class NotBefore:
             Truth.UNKNOWN if straddles else Truth.FALSE,
             _reached(self.instant, now),
             Reason.UNKNOWN if straddles else Reason.NOT_YET,
-            f"{self.what} begins at {time_text(self.instant)}",
+            self.text,
             _CLOCK_REMEDY if straddles else f"wait until {time_text(self.instant)}",
         )
 
@@ -86,6 +96,11 @@ class NotAfter:
     instant: float
     what: str
 
+    @property
+    def text(self) -> str:
+        """Say what ends when."""
+        return f"{self.what} ends at {time_text(self.instant)}"
+
     def judge(self, facts: Facts, now: Interval) -> Verdict:
         """Compare the late end of the interval with the instant."""
         del facts
@@ -96,7 +111,7 @@ class NotAfter:
             Truth.UNKNOWN if straddles else Truth.FALSE,
             None,
             Reason.UNKNOWN if straddles else Reason.EXPIRED,
-            f"{self.what} ends at {time_text(self.instant)}",
+            self.text,
             _CLOCK_REMEDY if straddles else "ask an admin to extend it",
         )
 
@@ -107,6 +122,11 @@ class LoggedIn:
 
     user: str
 
+    @property
+    def text(self) -> str:
+        """Say who has to be there."""
+        return f"user {self.user} is logged in"
+
     def judge(self, facts: Facts, now: Interval) -> Verdict:
         """Look for a login; without one nothing is known about who sits there."""
         del facts, now
@@ -114,7 +134,7 @@ class LoggedIn:
             Truth.UNKNOWN,
             None,
             Reason.NO_TOKEN,
-            f"user {self.user} is logged in",
+            self.text,
             "run `hedgerow login` on the source device",
         )
 

@@ -7,7 +7,7 @@ conditions hold longest is named (ties: the lowest id).
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal, TypeAlias
 
@@ -15,6 +15,7 @@ from crypto.clock import Interval
 from crypto.objects import Directory
 from policy.claims import Identities, Party
 from policy.conditions import (
+    Condition,
     NotAfter,
     NotBefore,
     Truth,
@@ -24,6 +25,9 @@ from policy.conditions import (
     earliest,
 )
 from policy.model import Block, Facts, OnExpiry, Policy, Reason, Rule, Selector, Subject
+
+Flow: TypeAlias = tuple[int | None, int | None]
+"""Protocol and destination port; both None is a flow that no rule can name."""
 
 Freshness: TypeAlias = Literal["fresh", "stale", "expired"]
 
@@ -88,6 +92,9 @@ class Evaluator:
         for block in policy.blocks:
             for selector in block.who:
                 self._blocks[selector].append(block)
+        self._named = self._blocks.keys() | {
+            selector for rule in policy.rules for selector in (*rule.sources, *rule.destinations)
+        }
 
     def party(self, subject: Subject, moment: Moment) -> Party:
         """Judge what one end answers to."""
@@ -106,12 +113,16 @@ class Evaluator:
         _, selector, block = min(matches, key=lambda match: match[:2])
         return block, selector
 
+    def from_source(self, source: Party) -> list[Rule]:
+        """Give the rules whose selectors match a source, sorted by id."""
+        positions = {number for each in source.claims for number in self._rules.get(each, ())}
+        return [self.policy.rules[number] for number in sorted(positions)]
+
     def candidates(self, source: Party, destination: Party) -> list[Rule]:
         """Give the rules whose selectors match both ends, sorted by id, ports aside."""
-        positions = {number for each in source.claims for number in self._rules.get(each, ())}
-        rules = [self.policy.rules[number] for number in sorted(positions)]
+        mine = destination.claims.keys()
         return [
-            rule for rule in rules if not destination.claims.keys().isdisjoint(rule.destinations)
+            rule for rule in self.from_source(source) if not mine.isdisjoint(rule.destinations)
         ]
 
     def judge(self, rule: Rule, source: Party, destination: Party, moment: Moment) -> Verdict:
@@ -127,28 +138,37 @@ class Evaluator:
                     if each in destination.claims
                 ]
             ),
-            *_times(rule, moment),
+            *(each.judge(moment.facts, moment.now) for each in rule_conditions(rule)),
         ]
         return self._aged(rule, all_of(conditions), moment)
 
-    def decide(
-        self,
-        source: Party,
-        destination: Party,
-        flow: tuple[int | None, int | None],
-        moment: Moment,
-    ) -> Decision:
-        """Decide about a flow of a protocol and port."""
-        found = self.blocked(source, destination)
-        if found is not None:
-            return _blocked(*found)
-        judged = [
+    def judged(
+        self, source: Party, destination: Party, flow: Flow, moment: Moment
+    ) -> list[tuple[Rule, Verdict]]:
+        """Judge all rules that match both ends and a flow, whatever the blocks say."""
+        return [
             (rule, self.judge(rule, source, destination, moment))
             for rule in self.candidates(source, destination)
             if any(ports.covers(*flow) for ports in rule.ports)
         ]
+
+    def decide(self, source: Party, destination: Party, flow: Flow, moment: Moment) -> Decision:
+        """Decide about a flow of a protocol and port."""
+        found = self.blocked(source, destination)
+        if found is not None:
+            return _blocked(*found)
+        judged = self.judged(source, destination, flow, moment)
         granted = [each for each in judged if each[1].value is Truth.TRUE]
         return _allowed(granted) if granted else _denied(judged)
+
+    def signature(self, party: Party) -> Hashable:
+        """Give what rules and blocks see of a party: equal ones are decided about equally."""
+        claims = frozenset(
+            (selector, verdict.value, verdict.valid_until, verdict.reason)
+            for selector, verdict in party.claims.items()
+            if selector in self._named
+        )
+        return claims, party.validity
 
     def _aged(self, rule: Rule, verdict: Verdict, moment: Moment) -> Verdict:
         """Apply what is to happen when the bundle expires.
@@ -224,16 +244,14 @@ def index_rules(rules: Sequence[Rule]) -> Mapping[Selector, Sequence[int]]:
     return index
 
 
-def _times(rule: Rule, moment: Moment) -> list[Verdict]:
-    """Judge a rule's own times."""
-    verdicts = []
+def rule_conditions(rule: Rule) -> Sequence[Condition]:
+    """Give a rule's own conditions."""
+    conditions: list[Condition] = []
     if rule.not_before is not None:
-        start = NotBefore(rule.not_before, f"rule {rule.id}")
-        verdicts.append(start.judge(moment.facts, moment.now))
+        conditions.append(NotBefore(rule.not_before, f"rule {rule.id}"))
     if rule.not_after is not None:
-        end = NotAfter(rule.not_after, f"rule {rule.id}")
-        verdicts.append(end.judge(moment.facts, moment.now))
-    return verdicts
+        conditions.append(NotAfter(rule.not_after, f"rule {rule.id}"))
+    return conditions
 
 
 def longest(granted: Iterable[tuple[Rule, Verdict]]) -> tuple[Rule, Verdict]:

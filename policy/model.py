@@ -11,6 +11,7 @@ from typing import Final, TypeVar
 from crypto import codec
 from crypto.codec import Value
 from crypto.errors import ObjectError
+from crypto.objects import PART_BYTES_MAX
 from policy import wire
 from policy.ports import ANY, PortRange
 from policy.records import (
@@ -47,7 +48,6 @@ __all__ = [
 
 T = TypeVar("T")
 
-POLICY_BYTES_MAX: Final = 8 * 1024 * 1024
 _FORMAT: Final = 1
 
 
@@ -82,9 +82,10 @@ class Policy:
         for ids in ([rule.id for rule in self.rules], [block.id for block in self.blocks]):
             if ids != sorted(set(ids)):
                 raise ValueError("policy: its ids must be sorted and different")
-        for name in (self.mesh, *self.resources, *self.resources.values(), *self.services):
-            if not is_name(name):
-                raise ValueError(f"policy: {name!r} can not be a name")
+        for name in (*self.resources, *self.services):
+            _check_name(name)
+        for name in (self.mesh, *self.resources.values()):
+            _check_name(name, SelectorKind.DEVICE)
 
     def encode(self) -> bytes:
         """Give the bytes that the head's hash covers."""
@@ -111,7 +112,7 @@ class Policy:
             ObjectError: They are not the encoding of a policy this version knows.
         """
         fields = wire.read_map(
-            codec.loads(data, max_bytes=POLICY_BYTES_MAX), "policy", frozenset(range(9))
+            codec.loads(data, max_bytes=PART_BYTES_MAX), "policy", frozenset(range(9))
         )
         if fields.get(0) != _FORMAT:
             raise ObjectError(
@@ -140,6 +141,12 @@ class Policy:
         for test in self.tests:
             yield from (test.source.name, test.destination.name)
             yield from () if test.rule is None else (test.rule,)
+
+
+def _check_name(name: str, kind: SelectorKind | None = None) -> None:
+    """Refuse what can not be a name."""
+    if not is_name(name, kind):
+        raise ValueError(f"policy: {name!r} can not be a name")
 
 
 def _pairs(items: Mapping[str, T], names: wire.NameTable, write: Callable[[T], Value]) -> Value:

@@ -77,6 +77,13 @@ class PortRange:
             return False
         return (self.lo or 0) <= (other.hi or 0) and (other.lo or 0) <= (self.hi or 0)
 
+    def contains(self, other: "PortRange") -> bool:
+        """Say whether every flow of another range is in this one."""
+        if self.proto is None:
+            return True
+        same = self.proto == other.proto
+        return same and (self.lo or 0) <= (other.lo or 0) and (other.hi or 0) <= (self.hi or 0)
+
     def __str__(self) -> str:
         """Write the range as a rule does."""
         if self.proto is None:

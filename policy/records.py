@@ -6,13 +6,11 @@ Records check themselves on construction, so one that exists is valid.
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import ClassVar, Final
+from typing import ClassVar
 
+from crypto.objects.fields import TIME_MAX
 from policy.ports import PortRange, normalise
 from policy.selectors import DESTINATION_KINDS, SOURCE_KINDS, Selector, SelectorKind, is_name
-
-# 9999-12-31T23:59:59Z, the last second a calendar in use can write.
-TIME_MAX: Final = 253_402_300_799
 
 
 class Reason(StrEnum):
@@ -211,7 +209,7 @@ def _check_selectors(
     if not selectors or list(selectors) != sorted(set(selectors)):
         raise ValueError(f"{what}: its selectors must be some, sorted and different")
     for selector in selectors:
-        if selector.kind not in kinds or not is_name(selector.name):
+        if selector.kind not in kinds or not is_name(selector.name, selector.kind):
             raise ValueError(f"{what}: {selector} can not stand here")
 
 

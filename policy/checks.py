@@ -1,0 +1,175 @@
+"""Running the tests of a policy: before signing, before co-signing, and before installing.
+
+The same policy and directory give the same result anywhere and at any time, or a node that comes
+back a month later could refuse what everybody signed. So a test speaks of the instant it names,
+and one that names none speaks of every instant: time is walked from change to change.
+
+A test that expects "allow" speaks of the name in general; one that expects "deny" speaks also of
+everybody listed under it. So no member of a group slips through, and to block one member, or one
+device of a tag, breaks no test that the others pass.
+"""
+
+from collections.abc import Hashable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import product
+from typing import ClassVar
+
+from crypto.clock import Interval
+from crypto.objects import Directory
+from policy.claims import Party
+from policy.conditions import Truth, earliest
+from policy.decide import Decision, Evaluator, Flow, Moment
+from policy.ends import Ends
+from policy.model import Policy, PortRange, Selector, Test, time_text
+
+
+@dataclass(frozen=True, slots=True)
+class TestFailure:
+    """A test that the policy does not pass.
+
+    Attributes:
+        index: Its place in `Policy.tests`.
+        test: The test.
+        source: Who asked: the test's own source, or a member of it.
+        destination: Who was asked.
+        flow: Protocol and port.
+        instant: When.
+        decision: What was decided.
+    """
+
+    __test__: ClassVar[bool] = False  # pytest would take the class for one of its own
+
+    index: int
+    test: Test
+    source: str
+    destination: str
+    flow: Flow
+    instant: float
+    decision: Decision
+
+    @property
+    def message(self) -> str:
+        """Say what was expected and what came instead."""
+        flow = flow_text(self.flow)
+        test, decision = self.test, self.decision
+        got = "allow" if decision.allow else "deny"
+        rule = f" by {decision.rule}" if decision.rule else ""
+        when = f" at {time_text(self.instant)}" if self.instant else ""
+        return (
+            f"{self.source} to {self.destination} on {flow}{when}: expected {_expected(test)}, "
+            f"got {got}{rule} ({decision.reason})"
+        )
+
+
+def run_tests(policy: Policy, directory: Directory) -> tuple[TestFailure, ...]:
+    """Run all tests of a policy, and give for each that fails the first failure found."""
+    runner = _Runner(policy, directory)
+    found = (next(runner.failures(index), None) for index in range(len(policy.tests)))
+    return tuple(failure for failure in found if failure is not None)
+
+
+class _Runner:
+    """Asks the questions of tests."""
+
+    def __init__(self, policy: Policy, directory: Directory) -> None:
+        self._policy = policy
+        self._evaluator = Evaluator(policy, directory)
+        self._ends = Ends(self._evaluator, directory)
+
+    def failures(self, index: int) -> Iterator[TestFailure]:
+        """Give the failures of one test."""
+        test = self._policy.tests[index]
+        instant: float | None = 0 if test.at is None else test.at
+        while instant is not None:
+            moment = Moment(Interval(instant, instant))
+            changes = []
+            for ask in self._asks(test, moment):
+                decision = self._evaluator.decide(ask.source, ask.destination, ask.flow, moment)
+                changes.append(decision.valid_until)
+                if not self._passes(test, ask, decision, moment):
+                    yield TestFailure(
+                        index, test, *ask.names, flow=ask.flow, instant=instant, decision=decision
+                    )
+            instant = earliest(changes) if test.at is None else None
+
+    def _asks(self, test: Test, moment: Moment) -> Iterator["_Ask"]:
+        """Give all questions a test asks at one instant."""
+        sources = self._parties(test.source, test, moment)
+        destinations = self._parties(test.destination, test, moment)
+        for (source_name, source), (destination_name, destination) in product(
+            sources, destinations
+        ):
+            names = source_name, destination_name
+            general = names == (str(test.source), str(test.destination))
+            rules = self._evaluator.candidates(source, destination)
+            for flow in _flows(test.ports, [ports for rule in rules for ports in rule.ports]):
+                yield _Ask(names, source, destination, flow, general=general)
+
+    def _parties(
+        self, selector: Selector, test: Test, moment: Moment
+    ) -> Sequence[tuple[str, Party]]:
+        """Give who is meant by one end; of those who are alike to all rules, one."""
+        general = str(selector), self._ends.general(selector, moment)
+        if test.allow:
+            return [general]
+        different: dict[Hashable, tuple[str, Party]] = {}
+        for name, party in self._ends.particular(selector, moment):
+            different.setdefault(self._evaluator.signature(party), (name, party))
+        return [general, *different.values()]
+
+    def _passes(self, test: Test, ask: "_Ask", decision: Decision, moment: Moment) -> bool:
+        """Compare; rule and reason are those of the name in general."""
+        if decision.allow is not test.allow:
+            return False
+        if not ask.general:
+            return True
+        if test.reason is not None and decision.reason is not test.reason:
+            return False
+        if test.rule is None or not test.allow:
+            return test.rule in {None, decision.rule}
+        judged = self._evaluator.judged(ask.source, ask.destination, ask.flow, moment)
+        return any(
+            rule.id == test.rule and verdict.value is Truth.TRUE for rule, verdict in judged
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Ask:
+    """One question: who, whom, on which flow, and whether both ends are names in general."""
+
+    names: tuple[str, str]
+    source: Party
+    destination: Party
+    flow: Flow
+    general: bool
+
+
+def _flows(asked: Iterable[PortRange], granted: Sequence[PortRange]) -> Iterator[Flow]:
+    """Give flows that stand for all in the ranges: between two of them nothing changes."""
+    for ports in asked:
+        if ports.proto is None:
+            yield None, None
+            yield from {(each.proto, each.lo) for each in granted}
+        elif ports.lo is None or ports.hi is None:
+            yield ports.proto, None
+        else:
+            borders = {ports.lo, ports.hi}
+            for each in granted:
+                if each.proto == ports.proto and each.lo is not None and each.hi is not None:
+                    borders |= {each.lo, each.hi, each.lo - 1, each.hi + 1}
+            for port in sorted(borders):
+                if ports.lo <= port <= ports.hi:
+                    yield ports.proto, port
+
+
+def flow_text(flow: Flow) -> str:
+    """Write a flow as a rule would: `tcp/22`."""
+    proto, port = flow
+    return str(PortRange(proto, port, port))
+
+
+def _expected(test: Test) -> str:
+    """Write what a test expects."""
+    rule = f" by {test.rule}" if test.rule else ""
+    reason = f" ({test.reason})" if test.reason else ""
+    return f"{'allow' if test.allow else 'deny'}{rule}{reason}"

@@ -1,0 +1,103 @@
+"""From the document to the two parts whose hashes are signed.
+
+What a document means decides the bytes, and nothing else: not the order of keys, rules or lists,
+not the names of services that only stand for ports, not the version, which the head carries, and
+not the text itself, whose hash is given beside the parts.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from crypto.objects import Directory
+from policy.document import Document, DocumentError, Problem
+from policy.limits import NODE_ELEMENTS_MAX, PARTS_BYTES_MAX
+from policy.lint import lint
+from policy.model import Policy
+from policy.weigh import heaviest
+
+
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """The parts of a bundle, and what the admin should know about them.
+
+    Attributes:
+        policy: The `policy` part; `Policy.decode` reads it.
+        directory: The `directory` part; `Directory.from_payload` reads it.
+        warnings: What the linter doubts, in the order of the document.
+        test_lines: The line of each of `Policy.tests`.
+        source_sha256: Of the document's text.
+    """
+
+    policy: bytes
+    directory: bytes
+    warnings: tuple[Problem, ...]
+    test_lines: tuple[int, ...]
+    source_sha256: bytes
+
+
+def compile_document(document: Document, *, closed_tickets: Iterable[bytes] = ()) -> Compiled:
+    """Make the `policy` and `directory` parts of a document.
+
+    Args:
+        closed_tickets: Ids of tickets that enrol nobody any more; they stand in the directory.
+
+    Raises:
+        DocumentError: What came out is larger than a node is asked to carry.
+    """
+    test_lines = dict(reversed(document.tests))
+    directory = _directory(document, closed_tickets)
+    encoded = _policy(document).encode()
+    payload = directory.to_payload()
+    policy = Policy.decode(encoded)
+    _check_size(document, len(encoded) + len(payload))
+    _check_weight(document, policy, directory)
+    return Compiled(
+        policy=encoded,
+        directory=payload,
+        warnings=tuple(sorted(lint(document, policy, directory))),
+        test_lines=tuple(test_lines[test] for test in policy.tests),
+        source_sha256=document.source_sha256,
+    )
+
+
+def _policy(document: Document) -> Policy:
+    """Take what nodes need to decide."""
+    return Policy(
+        mesh=document.mesh,
+        rules=document.rules,
+        blocks=document.blocks,
+        resources=document.resources,
+        services=document.services,
+        tests=tuple(dict.fromkeys(test for test, _ in document.tests)),
+        defaults=document.defaults,
+    )
+
+
+def _directory(document: Document, closed_tickets: Iterable[bytes]) -> Directory:
+    """Take what nodes need to know who is who."""
+    return Directory(
+        users=document.users,
+        groups=document.groups,
+        tags=document.tags,
+        devices=document.devices,
+        closed_tickets=tuple(sorted(set(closed_tickets))),
+    )
+
+
+def _check_size(document: Document, size: int) -> None:
+    """Refuse parts that are too large for a bundle."""
+    if size > PARTS_BYTES_MAX:
+        message = f"policy and directory have {size} bytes; a bundle has at most {PARTS_BYTES_MAX}"
+        raise DocumentError([Problem(document.file, 1, message)])
+
+
+def _check_weight(document: Document, policy: Policy, directory: Directory) -> None:
+    """Refuse what would fill the kernel of a node."""
+    found = heaviest(policy, directory)
+    if found is not None and found.elements > NODE_ELEMENTS_MAX:
+        message = (
+            f"device {found.device} would need {found.elements} firewall elements, most of them "
+            f'for rule "{found.rule}"; a node holds at most {NODE_ELEMENTS_MAX}: '
+            "name fewer sources, or fewer port ranges"
+        )
+        raise DocumentError([Problem(document.file, document.lines[found.rule], message)])
