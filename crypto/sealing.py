@@ -34,6 +34,7 @@ MEMORY_BYTES_MAX: Final = 2**30
 _KEY_BYTES: Final = 32
 _SALT_BYTES: Final = 16
 _NONCE_BYTES: Final = 24
+_TAG_BYTES: Final = 16
 _CHECKSUM_BYTES: Final = 8
 
 
@@ -127,7 +128,8 @@ def _checksum(header: bytes, ciphertext: bytes) -> bytes:
 def _decode(blob: bytes) -> tuple[bytes, bytes]:
     match _loads(blob, BLOB_BYTES_MAX):
         case [bytes(header), bytes(ciphertext), bytes(checksum)]:
-            if checksum == _checksum(header, ciphertext):
+            whole = len(ciphertext) >= _TAG_BYTES
+            if whole and checksum == _checksum(header, ciphertext):
                 return header, ciphertext
     raise _damaged()
 
