@@ -27,6 +27,7 @@ class Settings(BaseModel):
         port: the UDP port that the outside sees, or None for a random one, chosen once.
         clock_skew_seconds: how far this machine's clock may honestly be off, either way.
         socket_group: the group that may give commands besides root, or None for root alone.
+        firewall_table: the nftables table that is this node's own.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
@@ -34,6 +35,7 @@ class Settings(BaseModel):
     port: int | None = Field(default=None, ge=1, le=65535)
     clock_skew_seconds: float = Field(default=SKEW_SECONDS, ge=0.0, le=120.0)
     socket_group: str | None = Field(default=None, min_length=1)
+    firewall_table: str = Field(default="hedgerow", pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,63}$")
 
 
 @dataclass(frozen=True, slots=True)
