@@ -1,6 +1,7 @@
 """Kinds of argument that several commands take, each checked before a command runs."""
 
 import re
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from ipaddress import IPv4Network
 from pathlib import Path
@@ -61,8 +62,52 @@ class Network(click.ParamType[IPv4Network]):
             self.fail(f"{value!r} is not an IPv4 address or network: {error}.", param, ctx)
 
 
+@dataclass(frozen=True, slots=True)
+class FlowTo:
+    """Where a flow goes, and on which protocol and port.
+
+    Attributes:
+        destination: The name as it was written.
+        proto: IANA protocol number; None is one that no rule can name.
+        port: Destination port, where the protocol has ports.
+        text: Protocol and port as they were written.
+    """
+
+    destination: str
+    proto: int | None
+    port: int | None
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.destination}:{self.text}"
+
+
+class Flow(click.ParamType[FlowTo]):
+    """DST:PROTO/PORT, such as db1:tcp/5432, tag:prod:udp/53 or db1:icmp."""
+
+    name = "flow"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> FlowTo:
+        """Read a destination and a single port of it."""
+        from policy.ports import parse_ports
+
+        destination, colon, ports = str(value).rpartition(":")
+        if not (colon and destination):
+            self.fail(f"{value!r} is not DST:PROTO/PORT, such as db1:tcp/5432.", param, ctx)
+        try:
+            first = parse_ports(ports)[0]
+        except ValueError as error:
+            self.fail(f"{error}.", param, ctx)
+        if first.lo != first.hi:
+            self.fail(f"{ports!r} is more than one port; ask about a single one.", param, ctx)
+        return FlowTo(destination, first.proto, first.lo, ports)
+
+
 DURATION = Duration()
 MOMENT = Moment()
 NETWORK = Network()
+FLOW = Flow()
 FILE = click.Path(dir_okay=False, path_type=Path)
 FOLDER = click.Path(file_okay=False, path_type=Path)

@@ -33,6 +33,11 @@ def note(text: str) -> None:
     click.echo(text, err=True)
 
 
+def count(number: int, noun: str) -> str:
+    """Write a number of things: "1 rule", "3 rules"."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def facts(pairs: Iterable[tuple[str, object]]) -> None:
     """Print named values, one a line, the values under each other."""
     rows = [(name, str(value)) for name, value in pairs]

@@ -1,0 +1,157 @@
+"""Reading policy documents for commands: every mistake shown, each with file and line."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from crypto.errors import LocalError, PeerError
+from node.cli import report
+
+if TYPE_CHECKING:  # imported when a command runs: start-up time counts
+    from crypto.objects import Directory
+    from policy.compile import Compiled
+    from policy.model import Policy
+    from policy.problems import Problem
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A policy in the form that decides, from a document or from a bundle.
+
+    Attributes:
+        policy: Its rules.
+        directory: The users, groups, tags and devices that its rules speak of.
+        warnings: What the linter doubts; a bundle has none.
+        test_lines: The line of each test; a bundle has none.
+    """
+
+    policy: "Policy"
+    directory: "Directory"
+    warnings: "tuple[Problem, ...]" = ()
+    test_lines: tuple[int, ...] = ()
+
+
+def compile_file(path: Path) -> "Compiled":
+    """Compile a document, or print all that is wrong with it and fail.
+
+    Raises:
+        LocalError: It has mistakes, is not text, or cannot be read.
+    """
+    problems, compiled = try_compile(path)
+    for problem in problems:
+        click.echo(str(problem), err=True)
+    if compiled is None:
+        raise mistakes(path, len(problems))
+    return compiled
+
+
+def try_compile(path: Path) -> "tuple[tuple[Problem, ...], Compiled | None]":
+    """Compile a document and return all that is wrong with it, or what came out.
+
+    Raises:
+        LocalError: It is not text, or cannot be read.
+    """
+    from node.admin import files
+    from policy.compile import compile_document
+    from policy.document import parse
+    from policy.problems import DocumentError
+
+    try:
+        text = files.read(path).decode()
+    except UnicodeDecodeError as error:
+        raise LocalError(
+            f"{path} is not a policy document: it is not UTF-8 text",
+            remedy="name the .toml file; bundles go to `hedgerow admin verify`",
+        ) from error
+    try:
+        return (), compile_document(parse(text, str(path)))
+    except DocumentError as error:
+        return error.problems, None
+
+
+def mistakes(path: Path, count: int) -> LocalError:
+    """Return the error that sums up a document's mistakes, once they have been shown."""
+    return LocalError(
+        f"{path} has {report.count(count, 'mistake')}",
+        remedy="put them right, then run the same command again",
+    )
+
+
+def problem_json(problem: "Problem") -> dict[str, object]:
+    """Return a mistake or a warning for programs."""
+    return {"file": problem.file, "line": problem.line, "message": problem.message}
+
+
+def load(path: Path) -> Loaded:
+    """Read a document or, if it is one, a bundle; nothing is said of a bundle's signatures.
+
+    Raises:
+        LocalError: It is neither, or has mistakes.
+    """
+    if path.suffix == ".hgb":
+        return _load_bundle(path)
+    return decoded(compile_file(path))
+
+
+def decoded(compiled: "Compiled") -> Loaded:
+    """Return a compiled document in the form that decides."""
+    from crypto.objects import Directory
+    from policy.model import Policy
+
+    return Loaded(
+        policy=Policy.decode(compiled.policy),
+        directory=Directory.from_payload(compiled.directory),
+        warnings=compiled.warnings,
+        test_lines=compiled.test_lines,
+    )
+
+
+def _load_bundle(path: Path) -> Loaded:
+    from crypto.bundle import Bundle
+    from crypto.objects import Directory
+    from node.admin import files
+    from policy.model import Policy
+
+    try:
+        parts = Bundle.decode(files.read(path)).parts
+        return Loaded(
+            policy=Policy.decode(parts["policy"]),
+            directory=Directory.from_payload(parts["directory"]),
+        )
+    except (PeerError, KeyError) as error:
+        raise LocalError(
+            f"{path} is not a bundle with a policy, or it is damaged: {error}",
+            remedy="get it again from a node, or from the admin who signed it",
+        ) from error
+
+
+def test_failures(loaded: Loaded) -> list[dict[str, object]]:
+    """Run a policy's tests and return those that fail, each with its line if it has one."""
+    from policy.checks import run_tests
+
+    return [
+        {
+            "line": loaded.test_lines[failure.index] if loaded.test_lines else None,
+            "message": failure.message,
+        }
+        for failure in run_tests(loaded.policy, loaded.directory)
+    ]
+
+
+def require_tests(path: Path, loaded: Loaded) -> None:
+    """Run a policy's tests; print all that fail and raise.
+
+    Raises:
+        LocalError: One fails.
+    """
+    failures = test_failures(loaded)
+    for failure in failures:
+        line = f":{failure['line']}" if failure["line"] else ""
+        click.echo(f"{path}{line}: {failure['message']}", err=True)
+    if failures:
+        raise LocalError(
+            f"{len(failures)} of the {len(loaded.policy.tests)} tests in {path} fail",
+            remedy="change the rule or the test; `hedgerow policy why` explains one decision",
+        )

@@ -1,0 +1,17 @@
+"""`hedgerow policy`: read, test and explain a policy before anyone signs it."""
+
+from node.cli.lazy import Lazy, LazyGroup
+
+COMMANDS = {
+    "check": Lazy("node.cli.policy.check:check", "Report every mistake in a policy at once."),
+    "compile": Lazy("node.cli.policy.compile:compile_", "Write the parts that get signed."),
+    "test": Lazy("node.cli.policy.test:test", "Run the tests that the policy carries."),
+    "matrix": Lazy("node.cli.policy.matrix:matrix", "Show who may reach what."),
+    "why": Lazy("node.cli.policy.why:why", "Explain one decision: SRC DST:PROTO/PORT."),
+}
+
+group = LazyGroup(
+    "policy",
+    lazy=COMMANDS,
+    help="Check, compile, test and explain policies. Nothing here needs a key or a network.",
+)

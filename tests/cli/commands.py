@@ -1,0 +1,75 @@
+"""Running commands and looking at what they did: for the tests of the command line."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+PASSPHRASE = "correct horse battery"
+
+POLICY = """\
+schema = 1
+mesh = "acme"
+
+[users.alice]
+[users.bob]
+
+[groups]
+dba = ["alice"]
+
+[devices.db1]
+[devices.laptop]
+owner = "alice"
+
+[resources.db]
+host = "db1"
+
+[[rule]]
+id = "dba-postgres"
+from = ["group:dba"]
+to = ["resource:db"]
+allow = ["tcp/5432"]
+
+[[test]]
+from = { group = "dba" }
+to = "db:tcp/5432"
+expect = "allow"
+
+[[test]]
+from = { user = "bob" }
+to = "db:tcp/5432"
+expect = "deny"
+"""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How one command ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:  # noqa: ANN401 - whatever the command printed
+        """What it printed, as JSON."""
+        return json.loads(self.out)
+
+
+Run = Callable[..., Outcome]
+
+
+def snapshot(folder: Path) -> Mapping[str, tuple[int, bytes]]:
+    """Return every file of a folder with its mode and content, to compare before and after."""
+    return {
+        str(path.relative_to(folder)): (path.stat().st_mode, path.read_bytes())
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    } | {
+        f"{path.relative_to(folder)}/": (path.stat().st_mode, b"")
+        for path in sorted(folder.rglob("*"))
+        if path.is_dir()
+    }
