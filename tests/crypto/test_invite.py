@@ -266,3 +266,11 @@ def test_a_bootstrap_member_is_read_strictly(value: Value) -> None:
     fields = wire(Kind.INVITE, INVITE.encode())
     with pytest.raises(InviteError, match="the invite cannot be used: bootstrap: "):
         Invite.decode(armor.encode(Kind.INVITE, dumps(fields | {5: [value]})))
+
+
+def test_a_line_that_contradicts_itself_is_refused_when_read() -> None:
+    """Reading checks as making does, and says it once."""
+    fields = wire(Kind.INVITE, INVITE.encode()) | {1: OTHER_MESH_ID}
+    message = "^the invite cannot be used: invite: its first root is not the mesh's$"
+    with pytest.raises(InviteError, match=message):
+        Invite.decode(armor.encode(Kind.INVITE, dumps(fields)))
