@@ -9,6 +9,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Self
 
 from crypto.errors import LocalError
 from crypto.invite import Bootstrap
@@ -67,6 +68,14 @@ class Store:
             except BaseException:
                 self._db.close()
                 raise
+
+    def __enter__(self) -> Self:
+        """Use the file for the length of a block."""
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Close it."""
+        self.close()
 
     def _open(self) -> None:
         self._db.execute("PRAGMA journal_mode=WAL")

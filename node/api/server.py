@@ -2,7 +2,7 @@
 
     GET  /v1/status   the node, its bundle and its peers
     GET  /v1/peers    the peers alone
-    GET  /v1/why      ?source=…&destination=…&proto=tcp&port=22
+    GET  /v1/why      ?source=…&destination=…&service=tcp/22
     POST /v1/ping     {"name": …}
     POST /v1/publish  the bytes of a bundle (*.hgb) or of one signed object
     POST /v1/down     leave the mesh, remove interface and rules, stop
@@ -32,7 +32,7 @@ class Service(Protocol):
         """Return the node, its bundle and its peers."""
         ...
 
-    def why(self, source: str, destination: str, *, proto: str, port: str) -> Reply:
+    def why(self, source: str, destination: str, service: str) -> Reply:
         """Explain one decision as it would be taken now."""
         ...
 
@@ -85,16 +85,10 @@ class _Routes:
 
     async def why(self, request: web.Request) -> web.Response:
         query = request.query
-        if not (query.get("source") and query.get("destination")):
-            return _error(400, "source and destination are needed")
-        return web.json_response(
-            self._service.why(
-                query["source"],
-                query["destination"],
-                proto=query.get("proto", ""),
-                port=query.get("port", ""),
-            )
-        )
+        names = [query.get(name, "") for name in ("source", "destination", "service")]
+        if not all(names):
+            return _error(400, "source, destination and service are needed")
+        return web.json_response(self._service.why(*names))
 
     async def ping(self, request: web.Request) -> web.Response:
         try:

@@ -14,6 +14,8 @@ import click
 
 from crypto.errors import HedgerowError
 
+PREFIX = "hedgerow: "
+
 
 @dataclass(frozen=True, slots=True)
 class Lazy:
@@ -85,7 +87,7 @@ class LazyGroup(click.Group):
 
 def report(error: HedgerowError) -> None:
     """Write an error to stderr: one sentence, then what to do about it."""
-    click.echo(f"hedgerow: {error}", err=True)
+    click.echo(f"{PREFIX}{error}", err=True)
     remedy = getattr(error, "remedy", "")
     if remedy:
         click.echo(f"  {remedy}", err=True)

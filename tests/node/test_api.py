@@ -34,9 +34,9 @@ class Service:
         """Return a status."""
         return {"mesh": "acme", "peers": [{"name": "db1"}]}
 
-    def why(self, source: str, destination: str, *, proto: str, port: str) -> dict[str, Any]:
+    def why(self, source: str, destination: str, service: str) -> dict[str, Any]:
         """Repeat the question."""
-        return {"asked": [source, destination, proto, port]}
+        return {"asked": [source, destination, service]}
 
     async def ping(self, name: str) -> dict[str, Any]:
         """Know only db1."""
@@ -170,10 +170,8 @@ async def test_every_route_reaches_the_service(folder: Path) -> None:
         assert (await asyncio.to_thread(client.get, "/v1/status"))["mesh"] == "acme"
         peers = await asyncio.to_thread(client.get, "/v1/peers")
         assert peers == {"peers": [{"name": "db1"}]}
-        why = await asyncio.to_thread(
-            client.get, "/v1/why?source=a&destination=b&proto=tcp&port=22"
-        )
-        assert why == {"asked": ["a", "b", "tcp", "22"]}
+        why = await asyncio.to_thread(client.get, "/v1/why?source=a&destination=b&service=tcp/22")
+        assert why == {"asked": ["a", "b", "tcp/22"]}
         ping = await asyncio.to_thread(client.post, "/v1/ping", {"name": "db1"})
         assert ping["rtt_ms"] == 1.5
         await asyncio.to_thread(client.post, "/v1/publish", b"\x00\xff")
@@ -202,7 +200,7 @@ async def test_a_malformed_call_is_an_error(folder: Path, target: str, body: byt
 async def test_why_without_a_question_is_an_error(folder: Path) -> None:
     """Both ends must be named."""
     async with serving(Service(), folder / "d.sock") as client:
-        with pytest.raises(DeniedError, match="source and destination"):
+        with pytest.raises(DeniedError, match="source, destination and service"):
             await asyncio.to_thread(client.get, "/v1/why?source=a")
 
 

@@ -1,0 +1,244 @@
+"""The daemon: it wires socket, timer, drivers and interface to the cores, and nothing else.
+
+Starting asks first for everything that may be missing, and changes the machine only then. Being
+stopped, or killed, leaves firewall and tunnel in force: allowed traffic goes on, grants with an
+end die on time in the kernel, and the next start adopts what stands and cuts nothing.
+"""
+
+import asyncio
+import os
+import signal
+from contextlib import ExitStack
+from random import SystemRandom
+
+from crypto.errors import LocalError
+from gossip.config import Config
+from gossip.events import Seed
+from gossip.machine import Machine
+from node import log, rendezvous
+from node.api.server import Server
+from node.clockwatch import ClockWatch
+from node.driver import Driver
+from node.engine.compute import Computed, Engine
+from node.kernel import links
+from node.mesh import Mesh
+from node.notify import notify
+from node.paths import Paths
+from node.reconcile import Reconciler
+from node.service import NodeService
+from node.startup import Parts, prepare
+
+# How often to look whether another program has changed our table.
+VERIFY_SECONDS = 60.0
+RETRY_SECONDS = 2.0
+WAIT_SECONDS_MIN = 0.01
+NETWORK_SECONDS = 5.0
+# For the farewell to leave the machine before socket and tunnel go.
+FAREWELL_SECONDS = 0.2
+
+
+def main(paths: Paths, *, port: int | None = None) -> None:
+    """Run the node until it is told to stop.
+
+    Raises:
+        LocalError: something it needs is missing. Nothing was changed.
+    """
+    asyncio.run(run(paths, port=port))
+
+
+async def run(paths: Paths, *, port: int | None = None) -> None:
+    """Run the node until SIGTERM, SIGINT or `hedgerow down`.
+
+    Raises:
+        LocalError: something it needs is missing. Nothing was changed.
+    """
+    with ExitStack() as stack:
+        daemon = Daemon(await prepare(paths, stack, port=port))
+        try:
+            await daemon.start()
+            await daemon.serve()
+        finally:
+            await daemon.stop()
+
+
+class Daemon:
+    """One running node.
+
+    Args:
+        parts: what `prepare` found and opened.
+    """
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._log = log.get("daemon")
+        self._stop = asyncio.Event()
+        self._engine = Engine()
+        self._mesh = Mesh(
+            parts.restored,
+            parts.store,
+            parts.clock,
+            parts.alarms,
+            wireguard_port=parts.wireguard_port,
+            control_port=parts.control.port,
+        )
+        self._driver = Driver(parts.control, parts.clock, self._mesh.take)
+        self._machine = Machine(
+            keys=parts.keys,
+            trust=self._mesh.trust,
+            config=Config.for_wan(len(self._mesh.trust.devices(parts.clock.interval()))),
+            random=SystemRandom(),
+            entropy=os.urandom,
+            sink=self._driver,
+            now=parts.clock.monotonic(),
+            boot_ms=parts.boot_ms,
+        )
+        self._reconciler = Reconciler(parts.firewall, parts.wireguard, parts.alarms)
+        self._service = NodeService(
+            self._mesh, self._machine, self._driver, parts.wireguard, leave=self._leave
+        )
+        self._server = Server(self._service, parts.channel, parts.group)
+
+    async def start(self) -> None:
+        """Install what the state on disk allows, then meet the others and begin to answer.
+
+        Raises:
+            LocalError: the kernel did not take firewall or tunnel.
+        """
+        self._mesh.core = self._machine
+        await self._mesh.consider()
+        now = self._parts.clock.interval()
+        computed = self._engine.compute(self._mesh.view(now), now)
+        await self._reconciler.start(computed.desired, self._parts.keys.wireguard_private, now.hi)
+        self._driver.attach(self._machine)
+        await self._look_at_network()
+        self._want(computed)
+        await self._server.start()
+        self._log.info(
+            "ready",
+            mesh=self._mesh.trust.mesh_name,
+            name=self._mesh.me.name,
+            address=str(self._mesh.me.address4),
+            port=self._mesh.wireguard_port,
+            backend=self._parts.wireguard.backend,
+        )
+        notify("READY=1")
+
+    async def serve(self) -> None:
+        """Work until told to stop."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop.set)
+        watch = ClockWatch()
+        loop.add_reader(watch, self._clock_jumped, watch)
+        async with asyncio.TaskGroup() as group:
+            tasks = [
+                group.create_task(work)
+                for work in (
+                    self._driver.read(),
+                    self._keep_applied(),
+                    self._keep_considering(),
+                    self._keep_verified(),
+                    self._keep_looking(),
+                    self._keep_joining(),
+                )
+            ]
+            await self._stop.wait()
+            notify("STOPPING=1")
+            for task in tasks:
+                task.cancel()
+        loop.remove_reader(watch)
+        watch.close()
+
+    async def stop(self) -> None:
+        """Close what is open. Firewall and tunnel stay in force."""
+        self._driver.stop()
+        await self._server.stop()
+        self._parts.control.close()
+        await asyncio.sleep(0)
+
+    async def _keep_considering(self) -> None:
+        """Check bundles as they become whole. A revocation need not wait for their tests."""
+        while True:
+            await self._mesh.bundle_ready.wait()
+            self._mesh.bundle_ready.clear()
+            await self._mesh.consider()
+
+    async def _keep_applied(self) -> None:
+        """Work out and apply, on every change and whenever time alone changes something."""
+        while True:
+            now = self._parts.clock.interval()
+            self._mesh.save_rest()
+            self._driver.set_clock()
+            computed = self._engine.compute(self._mesh.view(now), now)
+            done = await self._reconciler.apply(computed.desired, now.hi)
+            self._want(computed)
+            self._mesh.look_around(now)
+            waits = [VERIFY_SECONDS]
+            if computed.next_change is not None:
+                waits.append(computed.next_change - now.hi)
+            change = self._mesh.trust.next_change(now)
+            if change is not None:
+                waits.append(change - (now.lo + now.hi) / 2)
+            if not done:
+                waits.append(RETRY_SECONDS)
+            await self._mesh.wait(max(WAIT_SECONDS_MIN, min(waits)))
+
+    async def _keep_verified(self) -> None:
+        """Look now and then whether the kernel still holds what was applied."""
+        while True:
+            await asyncio.sleep(VERIFY_SECONDS)
+            await self._reconciler.verify()
+            self._mesh.touch()
+
+    async def _keep_looking(self) -> None:
+        """Notice when this machine's addresses change."""
+        while True:
+            await asyncio.sleep(NETWORK_SECONDS)
+            await self._look_at_network()
+
+    async def _look_at_network(self) -> None:
+        """Tell the core and the engine where we are."""
+        try:
+            found = await links.underlay_addresses(exclude=self._mesh.interface)
+        except LocalError as error:
+            self._parts.alarms.stand_error("network", error)
+            return
+        self._parts.alarms.clear("network")
+        addresses = frozenset(map(str, found))
+        if addresses == self._mesh.underlay:
+            return
+        self._mesh.underlay = addresses
+        port = self._mesh.wireguard_port
+        endpoints = [(str(address), port) for address in found]
+        self._driver.ask(lambda now: self._machine.set_endpoints(now, endpoints))
+        self._log.info("addresses", addresses=sorted(addresses))
+        self._mesh.touch()
+
+    async def _keep_joining(self) -> None:
+        """Give the core the members to find the mesh through."""
+        members = self._parts.store.members()
+
+        def join(seeds: list[Seed]) -> None:
+            self._driver.ask(lambda now: self._machine.join(now, seeds))
+
+        await rendezvous.keep_joining(members, join)
+
+    def _want(self, computed: Computed) -> None:
+        """Have the core keep a direct path to every device that a rule names."""
+        wanted = frozenset(peer.device_id for peer in computed.desired.peers.values())
+        if wanted != self._service.wanted:
+            self._service.wanted = wanted
+            self._driver.ask(lambda now: self._machine.want(now, wanted))
+
+    def _clock_jumped(self, watch: ClockWatch) -> None:
+        """Work everything out again at once: the clock was set, or the machine was asleep."""
+        if watch.acknowledge():
+            self._log.warning("the clock was set, or this machine was asleep")
+            self._mesh.touch(urgent=True)
+
+    async def _leave(self) -> None:
+        """Say farewell, remove interface, routes and rules, and begin to stop."""
+        self._driver.ask(self._machine.leave)
+        await asyncio.sleep(FAREWELL_SECONDS)
+        await self._reconciler.stop()
+        self._stop.set()

@@ -1,0 +1,137 @@
+"""Make the kernel hold what the engine wants: firewall first, then the tunnel.
+
+Each driver applies the difference and leaves what stands. When one fails, what was in force
+before still is; that is an alarm, and it is tried again.
+"""
+
+import asyncio
+from collections.abc import Awaitable
+from typing import Protocol
+
+from crypto.errors import LocalError
+from node import log
+from node.alarms import Alarms
+from node.engine.desired import Desired, FirewallPlan
+from node.kernel import links
+from node.kernel.wireguard import WireGuard
+
+
+class Firewall(Protocol):
+    """What is needed of the firewall's driver."""
+
+    async def install(self, plan: FirewallPlan) -> None:
+        """Put the table in place, denying what is not granted."""
+
+    async def apply(self, plan: FirewallPlan, now: float) -> None:
+        """Make the kernel hold the plan's grants."""
+
+    async def verify(self) -> bool:
+        """Say whether the kernel still holds what was applied."""
+        ...
+
+    async def remove(self) -> None:
+        """Delete the table."""
+
+
+class Reconciler:
+    """The drivers of one node.
+
+    Args:
+        firewall: its firewall.
+        wireguard: its tunnel.
+        alarms: where to say what failed.
+
+    Attributes:
+        applied: what the kernel was last told, or None before the first time.
+    """
+
+    def __init__(self, firewall: Firewall, wireguard: WireGuard, alarms: Alarms) -> None:
+        self.wireguard = wireguard
+        self.applied: Desired | None = None
+        self._firewall = firewall
+        self._alarms = alarms
+        self._lock = asyncio.Lock()
+        self._stopped = False
+        self._log = log.get("kernel")
+
+    async def start(self, desired: Desired, private_key: bytes, now: float) -> None:
+        """Bring firewall and tunnel up, or adopt those that a daemon before us has left.
+
+        The firewall stands, denying, before there is an interface; grants come before peers.
+
+        Raises:
+            LocalError: something could not be had. What was up before is still up.
+        """
+        plan = desired.plan
+        await self._firewall.install(plan)
+        await self.wireguard.up(plan.interface, private_key, plan.wireguard_port)
+        await links.set_addresses(plan.interface, (plan.address4, plan.address6))
+        await links.sync_routes(plan.interface, desired.routes)
+        await self._firewall.apply(plan, now)
+        await self.wireguard.apply(desired.peers)
+        self.applied = desired
+
+    async def apply(self, desired: Desired, now: float) -> bool:
+        """Apply what has changed; return whether all of it could be.
+
+        The firewall is always told, because its deadlines follow the clock.
+        """
+        async with self._lock:
+            return True if self._stopped else await self._apply(desired, now)
+
+    async def _apply(self, desired: Desired, now: float) -> bool:
+        before = self.applied
+        self.applied = desired
+        done = await self._try("firewall", self._firewall.apply(desired.plan, now))
+        if before is None or before.peers != desired.peers:
+            told = await self._try("wireguard", self.wireguard.apply(desired.peers))
+            done = done and told
+        if before is None or _ends(before) != _ends(desired):
+            told = await self._try("links", self._readdress(desired))
+            done = done and told
+        if not done:
+            self.applied = None
+        return done
+
+    async def verify(self) -> None:
+        """Look whether another program has changed our table; the next `apply` repairs it."""
+        try:
+            async with self._lock:
+                intact = self._stopped or await self._firewall.verify()
+        except LocalError as error:
+            self._alarms.stand_error("firewall", error)
+            return
+        if not intact:
+            self._log.warning("the firewall's table was changed by another program")
+            self._alarms.stand("firewall-changed", "another program has changed our table")
+        else:
+            self._alarms.clear("firewall-changed")
+
+    async def stop(self) -> None:
+        """Remove tunnel, addresses, routes and table. The tunnel goes first: nothing opens.
+
+        Raises:
+            LocalError: the kernel refused.
+        """
+        async with self._lock:
+            self._stopped = True
+            await self.wireguard.down()
+            await self._firewall.remove()
+
+    async def _readdress(self, desired: Desired) -> None:
+        plan = desired.plan
+        await links.set_addresses(plan.interface, (plan.address4, plan.address6))
+        await links.sync_routes(plan.interface, desired.routes)
+
+    async def _try(self, code: str, work: Awaitable[None]) -> bool:
+        try:
+            await work
+        except LocalError as error:
+            self._alarms.stand_error(code, error)
+            return False
+        self._alarms.clear(code)
+        return True
+
+
+def _ends(desired: Desired) -> tuple[object, ...]:
+    return desired.plan.address4, desired.plan.address6, desired.routes
