@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from crypto.identity import DeviceKeys
+from crypto.invite import Request
+
 PASSPHRASE = "correct horse battery"
 
 POLICY = """\
@@ -73,3 +76,34 @@ def snapshot(folder: Path) -> Mapping[str, tuple[int, bytes]]:
         for path in sorted(folder.rglob("*"))
         if path.is_dir()
     }
+
+
+def request(name: str, number: int = 1) -> tuple[DeviceKeys, str]:
+    """Return the keys of a device and the request it would print."""
+    keys = DeviceKeys.generate(lambda count: bytes([number]) * count)
+    return keys, Request.create(keys, name).encode()
+
+
+def found(run: Run, passphrase: Path, *options: object) -> Outcome:
+    """Found the mesh acme in the folder acme, with three keys of which two must sign."""
+    done = run("admin", "init", "acme", "--dir", "acme", "--passphrase-file", passphrase, *options)
+    assert done.code == 0, done.err
+    return done
+
+
+def approve(run: Run, passphrase: Path, name: str, number: int = 1, *options: object) -> Outcome:
+    """Approve a device of this name in the folder acme."""
+    _, text = request(name, number)
+    common = ("--dir", "acme", "--passphrase-file", passphrase)
+    done = run("admin", "approve", text, *common, *options)
+    assert done.code == 0, done.err
+    return done
+
+
+def sign(
+    run: Run, passphrase: Path, policy: Path, *numbers: int, more: tuple[object, ...] = ()
+) -> Outcome:
+    """Sign a policy with the keys of these numbers in the folder acme."""
+    keys = [text for n in numbers for text in ("--key", f"acme/keys/key-{n}.key")]
+    common = ("--dir", "acme", "--passphrase-file", passphrase)
+    return run("admin", "sign", policy, *keys, *common, *more)

@@ -1,0 +1,158 @@
+"""Options and openings that the admin's commands share."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from crypto.errors import LocalError
+from node.cli.clock import now
+from node.cli.params import FILE, FOLDER
+from node.cli.passphrase import Passphrases
+
+if TYPE_CHECKING:  # imported when a command runs: they pull in the cryptography
+    from crypto.invite import Bootstrap
+    from node.admin.folder import Folder
+    from node.admin.keyfile import OpenKey
+
+dir_option = click.option(
+    "--dir",
+    "folder_path",
+    type=FOLDER,
+    envvar="HEDGEROW_ADMIN_DIR",
+    show_envvar=True,
+    default=Path(),
+    help="The admin folder; else the current one.",
+)
+
+key_option = click.option(
+    "--key",
+    "key_paths",
+    type=FILE,
+    multiple=True,
+    help="Key file to sign with; else the first fitting one in the folder.",
+)
+
+state_option = click.option(
+    "--state", type=FOLDER, help="State directory of the node to hand it to."
+)
+
+socket_option = click.option(
+    "--socket", type=click.Path(path_type=Path), help="Socket of the node to hand it to."
+)
+
+via_option = click.option(
+    "--via",
+    multiple=True,
+    metavar="NAME=HOST:PORT",
+    help="A member to join through; also HOST:PORT/ID, or the line from `hedgerow status`.",
+)
+
+via_node_option = click.option(
+    "--via-node",
+    "via_files",
+    type=FILE,
+    multiple=True,
+    help="A file with such lines, or with what `hedgerow status --json` printed there.",
+)
+
+
+def open_folder(path: Path) -> "Folder":
+    """Open the admin folder, all of it verified."""
+    from node.admin.folder import open_folder as opened
+
+    return opened(path, now())
+
+
+def unlock(paths: Sequence[Path], passphrases: Sequence[Path]) -> "list[OpenKey]":
+    """Open these key files.
+
+    Raises:
+        LocalError: A file is no key file, one comes twice, or a passphrase does not fit.
+    """
+    from node.admin import keyfile
+
+    loaded = [keyfile.load(path) for path in paths]
+    if len({key.public for key in loaded}) < len(loaded):
+        raise LocalError(
+            "one key is given twice", remedy="a threshold counts each key once; name another one"
+        )
+    found = Passphrases(passphrases).find([str(path) for path in paths])
+    return [keyfile.unlock(key, text) for key, text in zip(loaded, found, strict=True)]
+
+
+def unlock_role(
+    folder: "Folder", role: str, paths: Sequence[Path], passphrases: Sequence[Path]
+) -> "OpenKey":
+    """Open one key of a role: the one named, or the first in the folder that fits.
+
+    Raises:
+        LocalError: More than one key is named, or none fits the role.
+    """
+    from node.admin import keyfile, layout
+
+    allowed = folder.trust.root.roles[role].keys
+    if len(paths) > 1:
+        raise LocalError(
+            f"a single {role} key signs this, not {len(paths)}", remedy="give --key once"
+        )
+    candidates = list(paths) or layout.key_files(folder.path)
+    for path in candidates:
+        if keyfile.load(path).public in allowed:
+            return unlock([path], passphrases)[0]
+    where = f"{paths[0]} is" if paths else f"no key file in {folder.path / 'keys'} is"
+    raise LocalError(
+        f"{where} {role} key of this mesh",
+        remedy="name one with --key FILE; `hedgerow admin show` lists who holds which role",
+    )
+
+
+def publish_to(data: bytes, state: Path | None, socket: Path | None) -> dict[str, Any]:
+    """Hand signed bytes to the node on this machine and return its answer.
+
+    Raises:
+        LocalError: No node is running, it is not ours to talk to, or it refuses.
+    """
+    from node import paths
+    from node.api.client import Client
+
+    if state is not None and socket is not None:
+        raise click.UsageError("Name the node with --state or with --socket: not both.")
+    if socket is None:
+        socket = paths.locate(state or click.get_current_context().find_object(Path)).socket
+    return Client(socket).post("/v1/publish", data)
+
+
+def via_members(
+    folder: "Folder", texts: Sequence[str], paths: Sequence[Path]
+) -> "tuple[Bootstrap, ...]":
+    """Read the members to join through, from arguments and from files.
+
+    Raises:
+        LocalError: One of them is no member that can be reached.
+    """
+    from node.admin import enrol
+
+    return enrol.bootstrap_members(folder, [*texts, *(t for p in paths for t in _lines(p))])
+
+
+def _lines(path: Path) -> list[str]:
+    """Return the bootstrap lines of a file: a line each, or under "bootstrap" in JSON."""
+    from node.admin import files
+
+    text = files.read(path).decode(errors="replace")
+    try:
+        status = json.loads(text)
+    except ValueError:
+        status = None
+    found = status.get("bootstrap") if isinstance(status, dict) else text.splitlines()
+    lines = [found] if isinstance(found, str) else list(found or ())
+    usable = [line for line in lines if isinstance(line, str) and line.strip()]
+    if not usable:
+        raise LocalError(
+            f"{path} names no member to join through",
+            remedy="save the bootstrap line that `hedgerow status` prints on a member",
+        )
+    return usable
