@@ -49,6 +49,7 @@ class Namespace:
 
     name: str
     processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    sockets: list[socket.socket] = field(default_factory=list)
 
     def run(self, *argv: str, text: str | None = None, check: bool = True) -> str:
         """Run a program in here and return what it printed."""
@@ -74,10 +75,18 @@ class Namespace:
         """Run a coroutine to its end in here, on an event loop of its own."""
         return self.call(lambda: asyncio.run(work()))
 
-    def open(self, kind: socket.SocketKind, address: str = "", port: int = 0) -> socket.socket:
+    def open(
+        self, kind: int, address: str = "", port: int = 0, *, proto: int = 0, family: int = 0
+    ) -> socket.socket:
         """Make a socket in here, bound when an address is given. It waits 5 s at most."""
-        family = socket.AF_INET6 if ":" in address else socket.AF_INET
-        return self.call(lambda: _socket(family, kind, address, port))
+        family = family or (socket.AF_INET6 if ":" in address else socket.AF_INET)
+        made = self.call(lambda: socket.socket(family, kind, proto))
+        self.sockets.append(made)
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        made.settimeout(5.0)
+        if address:
+            made.bind((address, port))
+        return made
 
     def udp(self, address: str, port: int = 0) -> socket.socket:
         """Make a UDP socket bound to `address`."""
@@ -89,28 +98,20 @@ class Namespace:
         server.listen(16)
         return server
 
+    def accept(self, server: socket.socket) -> socket.socket:
+        """Take the next connection of a listening socket."""
+        connection, _ = server.accept()
+        connection.settimeout(5.0)
+        self.sockets.append(connection)
+        return connection
+
     def connect(self, address: str, port: int, *, timeout_seconds: float = 5.0) -> socket.socket:
         """Open a TCP connection from in here."""
         family = socket.AF_INET6 if ":" in address else socket.AF_INET
-        client = self.call(lambda: socket.socket(family, socket.SOCK_STREAM))
+        client = self.open(socket.SOCK_STREAM, family=family)
         client.settimeout(timeout_seconds)
-        try:
-            client.connect((address, port))
-        except OSError:
-            client.close()
-            raise
+        client.connect((address, port))
         return client
-
-
-def _socket(
-    family: socket.AddressFamily, kind: socket.SocketKind, address: str, port: int
-) -> socket.socket:
-    made = socket.socket(family, kind)
-    made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    made.settimeout(5.0)
-    if address:
-        made.bind((address, port))
-    return made
 
 
 @contextlib.contextmanager
@@ -126,6 +127,8 @@ def namespaces(count: int) -> Iterator[tuple[Namespace, ...]]:
         yield tuple(made)
     finally:
         for one in made:
+            for opened in one.sockets:
+                opened.close()
             for process in one.processes:
                 process.kill()
                 process.communicate()

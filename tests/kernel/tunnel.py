@@ -36,6 +36,11 @@ def direction(peer: "Machine", grants: Iterable[Grant], *, cls: int = 7) -> Dire
     )
 
 
+def named() -> str:
+    """Return an interface name that no other test uses."""
+    return f"hgt{os.getpid()}n{next(_counter)}"[:15]
+
+
 @dataclass
 class Machine:
     """One end of the tunnel.
@@ -124,6 +129,16 @@ class Machine:
         assert found is not None
         return found.counters[counter].packets
 
+    def counted(self, counter: str, packets: int) -> bool:
+        """Wait until a counter has reached `packets`; say whether it did and went no further.
+
+        A packet takes its time through the tunnel, so a test that expects one waits for it.
+        """
+        end = time.monotonic() + 5
+        while self.count(counter) < packets and time.monotonic() < end:
+            time.sleep(0.02)
+        return self.count(counter) == packets
+
 
 @contextlib.contextmanager
 def tunnel(*, connect: bool = True) -> Iterator[tuple[Machine, Machine]]:
@@ -133,8 +148,8 @@ def tunnel(*, connect: bool = True) -> Iterator[tuple[Machine, Machine]]:
         for namespace, number in ((one, 1), (two, 2)):
             namespace.run("ip", "addr", "add", f"2001:db8::{number}/64", "dev", "eth0", "nodad")
         machines = [
-            Machine(one, 1, f"hgt{os.getpid()}n{next(_counter)}"[:15], "192.0.2.1"),
-            Machine(two, 2, f"hgt{os.getpid()}n{next(_counter)}"[:15], "192.0.2.2"),
+            Machine(one, 1, named(), "192.0.2.1"),
+            Machine(two, 2, named(), "192.0.2.2"),
         ]
         a, b = machines
         try:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from node.engine.desired import FirewallPlan
 from node.kernel.firewall.content import EMPTY, Content, same, wanted
 from node.kernel.firewall.delta import diff
-from node.kernel.firewall.errors import FirewallError
+from node.kernel.firewall.errors import FirewallError, UnreadableTableError
 from node.kernel.firewall.plan import (
     CHAINS,
     COUNTERS,
@@ -197,7 +197,8 @@ class Firewall:
             else:
                 await self._load(base)
         except FirewallError:
-            if known.strange or known.content == EMPTY:
+            # A set of another version may stand under the name of one of ours.
+            if known.strange:
                 raise
             await self._replace(base, known)
         await self._loaded(_Installed(base, known.content, known.clock_offset))
@@ -251,7 +252,10 @@ class Firewall:
     async def _look(self) -> _Installed:
         """Return what the kernel holds, under rules we do not know: the next change loads ours."""
         self._installed = None
-        found = await self._list()
+        try:
+            found = await self._list()
+        except UnreadableTableError:
+            return _Installed("", EMPTY, clock_offset=0.0, strange=True)
         if found is None:
             return _Installed("", EMPTY, clock_offset=0.0)
         strange = not found.objects <= _OBJECTS

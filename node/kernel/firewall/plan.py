@@ -225,6 +225,8 @@ def _out_slow(plan: FirewallPlan) -> tuple[str, ...]:
         'meta l4proto tcp ct state established counter name "ended" reject with tcp reset',
         f'{_OURS} meta l4proto tcp counter name "ended" reject with tcp reset',
         f'{_OURS} counter name "ended" reject with icmpx admin-prohibited',
+        # Linux lets an ICMPv6 error end a connect() only at its second try, a second later.
+        'meta nfproto ipv6 meta l4proto tcp counter name "denied_out" reject with tcp reset',
         refuse,
     )
 
@@ -241,17 +243,20 @@ def _guard_rules(plan: FirewallPlan, tunnel: str) -> dict[str, tuple[str, ...]]:
         f"ip daddr {plan.address4} {spoofed}",
         f"ip6 daddr {plan.address6} {spoofed}",
     ]
-    if plan.control_port is not None:
+    guard_out = [
+        f"oifname {inside} accept",
+        f"ip daddr {plan.pool4} {leaked}",
+        f"ip6 daddr {plan.pool6} {leaked}",
+    ]
+    control = plan.control_port
+    if control is not None:
         # Nothing outside is ever told the inner port, and the visible one is rewritten later.
-        guard.append(f"udp dport {plan.control_port} fib daddr type local {spoofed}")
-    return {
-        "guard": tuple(guard),
-        "guard_out": (
-            f"oifname {inside} accept",
-            f"ip daddr {plan.pool4} {leaked}",
-            f"ip6 daddr {plan.pool6} {leaked}",
-        ),
-    }
+        guard.append(f"udp dport {control} fib daddr type local {spoofed}")
+        # While no daemon runs the kernel would say so to every scanner, and name the inner port:
+        # the quoted datagram's port, after 8 bytes of ICMP and an IP header.
+        guard_out.append(f"icmp type destination-unreachable @th,240,16 {control} drop")
+        guard_out.append(f"icmpv6 type destination-unreachable @th,400,16 {control} drop")
+    return {"guard": tuple(guard), "guard_out": tuple(guard_out)}
 
 
 def _demux_rules(plan: FirewallPlan, tunnel: str) -> dict[str, tuple[str, ...]]:

@@ -12,7 +12,7 @@ from typing import Any
 
 from node.engine.desired import Address, LiveKey, PortKey
 from node.kernel.firewall.content import Content
-from node.kernel.firewall.errors import FirewallError
+from node.kernel.firewall.errors import UnreadableTableError
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ def parse(document: bytes, now: float) -> Readback:
     """Return what one `nft -n -j list table` printed, with deadlines counted from `now`.
 
     Raises:
-        FirewallError: It is not what nft prints for a table of ours.
+        UnreadableTableError: It is not what nft prints for a table of ours.
     """
     try:
         entries = [
@@ -69,10 +69,9 @@ def parse(document: bytes, now: float) -> Readback:
             },
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise FirewallError(
+        raise UnreadableTableError(
             f"nft printed a table that cannot be read: {error!r}",
-            remedy="another program may have changed Hedgerow's table; delete it with "
-            "`nft delete table inet hedgerow` and restart the daemon",
+            remedy="another program has changed Hedgerow's table; the next update replaces it",
         ) from error
 
 

@@ -20,6 +20,7 @@ from node.kernel.wireguard.peers import (
     WireGuardError,
     applied,
     changes,
+    same_key,
 )
 
 KIND = "wireguard"
@@ -48,10 +49,10 @@ class KernelWireGuard:
             await self._link()
             messages = await self._info()
             # Setting the same key again would drop every session.
-            found = decode_device(messages)
+            key, port = decode_device(messages)
             await self._set(
-                private_key=None if found[0] == private_key else encode_key(private_key),
-                listen_port=None if found[1] == listen_port else listen_port,
+                private_key=None if same_key(key, private_key) else encode_key(private_key),
+                listen_port=None if port == listen_port else listen_port,
             )
             await links.bring_up(interface)
 

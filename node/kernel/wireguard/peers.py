@@ -12,6 +12,7 @@ from crypto.errors import LocalError
 from node.engine.desired import Network, TunnelPeer
 
 Endpoint = tuple[str, int]
+KEY_BYTES = 32
 
 
 class WireGuardError(LocalError):
@@ -63,6 +64,18 @@ class PeerChange:
     allowed_ips: tuple[Network, ...] | None = None
     endpoint: Endpoint | None = None
     keepalive_seconds: int | None = None
+
+
+def same_key(one: bytes, two: bytes) -> bool:
+    """Say whether two private keys are one key.
+
+    WireGuard reports a key with its unused bits fixed (RFC 7748 section 5), however it was set.
+    """
+    return len(one) == len(two) == KEY_BYTES and _clamped(one) == _clamped(two)
+
+
+def _clamped(key: bytes) -> bytes:
+    return bytes([key[0] & 0xF8, *key[1:-1], key[-1] & 0x7F | 0x40])
 
 
 def changes(

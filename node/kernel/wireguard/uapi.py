@@ -9,9 +9,8 @@ from dataclasses import dataclass, field
 from ipaddress import ip_network
 
 from node.engine.desired import Network
-from node.kernel.wireguard.peers import Endpoint, PeerChange, WireGuardError
+from node.kernel.wireguard.peers import KEY_BYTES, Endpoint, PeerChange, WireGuardError
 
-KEY_BYTES = 32
 GET = "get=1\n\n"
 END = b"\n\n"
 

@@ -22,6 +22,7 @@ from node.kernel.wireguard.peers import (
     WireGuardError,
     applied,
     changes,
+    same_key,
 )
 from node.kernel.wireguard.uapi import END, GET, UapiDevice, parse, render_device, render_peers
 
@@ -63,7 +64,7 @@ class UserspaceWireGuard:
             self._interface = interface
             self._known = None
             device = await self._running()
-            if device is not None and device.private_key != private_key:
+            if device is not None and not same_key(device.private_key, private_key):
                 await self._stop()
                 device = None
             if device is None:
