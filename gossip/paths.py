@@ -1,0 +1,412 @@
+"""Paths: where a member can be reached directly, and how a path is found, kept and given up.
+
+A path is *proven* when the member answered something that only it could read, sent to that
+address; only then is the driver told, and only then may much be sent there. Hellos to all of a
+wanted member's endpoints go out at once, and a common member carries one more inside (RFC 8445
+section 7 in spirit, without its checklists), so both sides open their NATs in the same moment.
+
+An address out of a record is only its owner's claim. Until it is proven it gets at most three
+quick datagrams in each epoch of the record, and beyond that the slow back-off of wanted and of
+dead members, so that nobody can aim a mesh at a stranger.
+"""
+
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from typing import Final
+
+from crypto.objects import Epoch
+from gossip import limits
+from gossip import messages as m
+from gossip.buckets import Buckets
+from gossip.core import Core
+from gossip.events import Address, MemberState, PathChanged
+
+PUNCH: Final = "punch"
+KEEP: Final = "keep"
+CONTACT: Final = "contact"
+DEGREE: Final = "degree"
+QUICK_MAX: Final = 3
+"""Quick datagrams to an address that nobody has proven, per record epoch."""
+
+IDLE_SECONDS: Final = 60.0
+"""A path through a NAT that was silent this long is not counted on for news."""
+
+SOLICITED_SECONDS: Final = 300.0
+CHALLENGE_GAP_SECONDS: Final = 0.1
+PUNCHES_PER_SECOND: Final = 8.0
+PUNCH_BURST: Final = 64.0
+
+
+@dataclass(slots=True)
+class Path:
+    """What is known about the way to one member.
+
+    Attributes:
+        address: Where it is, proven or only seen.
+        proven: Whether it answered from there.
+        last_proven: The last address that was proven, also when the path is lost.
+        heard_at: When a datagram last came from `address`.
+        round_trip: Smoothed round trip, seconds.
+        unanswered: Keepalives without an answer.
+        challenged_at: When another address was last asked for proof.
+        step: Next step of the running attempt; None when none runs.
+        started_at: When that attempt began.
+        spent: Quick datagrams to addresses not proven, in `spent_epoch`.
+        spent_epoch: The record epoch that `spent` counts for.
+        contacts: Contacts with the member since it is dead.
+    """
+
+    address: Address | None = None
+    proven: bool = False
+    last_proven: Address | None = None
+    heard_at: float = float("-inf")
+    round_trip: float | None = None
+    unanswered: int = 0
+    challenged_at: float = float("-inf")
+    step: int | None = None
+    started_at: float = float("-inf")
+    spent: dict[Address, int] = field(default_factory=dict)
+    spent_epoch: Epoch | None = None
+    contacts: int = 0
+
+
+class Paths:
+    """The paths to all members."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+        self._paths: dict[bytes, Path] = {}
+        self._proven: set[bytes] = set()
+        self._wanted: set[bytes] = set()
+        self._contacted: OrderedDict[str, float] = OrderedDict()
+        self._punches = Buckets(rate=PUNCHES_PER_SECOND, burst=PUNCH_BURST)
+        self._now = 0.0
+        self.ever_proven = False
+
+    # Views.
+
+    def address(self, device_id: bytes) -> Address | None:
+        """Return where to send to, proven or not."""
+        path = self._paths.get(device_id)
+        return None if path is None else path.address
+
+    def proven_address(self, device_id: bytes) -> Address | None:
+        """Return the proven path, or None."""
+        path = self._paths.get(device_id)
+        return path.address if path is not None and path.proven else None
+
+    def is_proven(self, device_id: bytes) -> bool:
+        """Say whether the path to a member is proven."""
+        return device_id in self._proven
+
+    def round_trip(self, device_id: bytes) -> float | None:
+        """Return the smoothed round trip to a member in seconds, or None."""
+        path = self._paths.get(device_id)
+        return None if path is None else path.round_trip
+
+    def proven(self) -> list[bytes]:
+        """Return the members that news can go to: proven, not dead, and not asleep behind NAT."""
+        return [device_id for device_id in sorted(self._proven) if self._is_awake(device_id)]
+
+    def helpers(self, target: bytes, count: int) -> list[bytes]:
+        """Return up to `count` members to ask about `target`; those all can reach come first."""
+        able = [device_id for device_id in self.proven() if device_id != target]
+        self._core.random.shuffle(able)
+        able.sort(key=lambda device_id: not self._is_reachable(device_id))
+        return able[:count]
+
+    def is_wanted(self, device_id: bytes) -> bool:
+        """Say whether the driver wants a direct path to a member."""
+        return device_id in self._wanted
+
+    # Requests.
+
+    def want(self, now: float, device_ids: frozenset[bytes]) -> None:
+        """Keep a path to exactly these members, and look for those that are missing."""
+        added = device_ids - self._wanted - {self._core.me}
+        self._wanted = set(device_ids) - {self._core.me}
+        for device_id in sorted(added):
+            if self.is_proven(device_id):
+                self._keep(now, device_id)
+            else:
+                self.attempt(now, device_id)
+
+    def attempt(self, now: float, device_id: bytes) -> None:
+        """Look for a path now, unless an attempt has just begun."""
+        path = self._path(device_id)
+        if device_id == self._core.me or not self._core.may_talk(device_id):
+            return
+        if self._core.members.state(device_id) is MemberState.LEFT:
+            return
+        if now - path.started_at < self._core.config.punch_restart_gap_seconds:
+            return
+        path.started_at, path.step = now, 0
+        self.on_punch(now, device_id)
+
+    def moved(self, now: float) -> None:
+        """Our own addresses changed: show every member we have a path to where we are now."""
+        self._contacted.clear()
+        for device_id in sorted(self._proven):
+            path = self._paths[device_id]
+            if path.address is not None:
+                self._core.admission.greet(now, device_id, [path.address])
+                path.unanswered += 1
+                self._core.timers.set(
+                    KEEP, now + self._core.config.keepalive_retry_seconds, device_id
+                )
+        for device_id in sorted(self._wanted - self._proven):
+            self.attempt(now, device_id)
+
+    def forget(self, device_id: bytes) -> None:
+        """Drop everything about a device that is no longer in force."""
+        if self._paths.pop(device_id, None) is not None and device_id in self._proven:
+            self._proven.discard(device_id)
+            self._core.emit(PathChanged(device_id, None))
+        for kind in (PUNCH, KEEP, CONTACT):
+            self._core.timers.cancel(kind, device_id)
+
+    # What happened.
+
+    def heard(self, now: float, device_id: bytes, source: Address) -> None:
+        """Note an authentic datagram; an address it has not come from before must prove itself."""
+        self._core.heard_at = self._now = now
+        path = self._path(device_id)
+        if path.address == source:
+            path.heard_at = now
+            path.unanswered = 0
+            if path.proven:
+                return
+        elif not path.proven:
+            path.address, path.heard_at = source, now
+        if now - path.challenged_at >= CHALLENGE_GAP_SECONDS:
+            path.challenged_at = now
+            self._core.prober.challenge(now, device_id, source)
+
+    def proved(self, now: float, device_id: bytes, address: Address, round_trip: float) -> None:
+        """Note that a member answered, from `address`, what was sent there `round_trip` ago.
+
+        A proven path moves only if it was silent while the other address answered.
+        """
+        self._core.heard_at = self._now = now
+        path = self._path(device_id)
+        path.round_trip = _smooth(path.round_trip, round_trip)
+        if path.proven and path.address != address and path.heard_at > now - round_trip:
+            return
+        moved = not path.proven or path.address != address
+        path.address = path.last_proven = address
+        path.proven, path.heard_at = True, now
+        path.unanswered = path.contacts = 0
+        path.step = None
+        self._core.timers.cancel(PUNCH, device_id)
+        self._core.timers.cancel(CONTACT, device_id)
+        self._proven.add(device_id)
+        self.ever_proven = True
+        if moved:
+            self._core.emit(PathChanged(device_id, address))
+            self._core.broadcast.peer_found(now)
+            self._keep(now, device_id)
+
+    def lost(self, now: float, device_id: bytes) -> None:
+        """Give a path up; a wanted one is looked for again at once."""
+        path = self._path(device_id)
+        path.address, path.proven = None, False
+        path.unanswered = 0
+        self._core.timers.cancel(KEEP, device_id)
+        if device_id in self._proven:
+            self._proven.discard(device_id)
+            self._core.emit(PathChanged(device_id, None))
+            self._core.timers.set_earlier(DEGREE, now)
+        if device_id in self._wanted:
+            self.attempt(now, device_id)
+
+    def renewed(self, now: float, device_id: bytes) -> None:
+        """Note a newer record: its endpoints are worth a try if the member is wanted."""
+        self._core.timers.cancel(CONTACT, device_id)
+        self._core.timers.set_earlier(DEGREE, now)
+        if device_id in self._wanted and not self.is_proven(device_id):
+            self.attempt(now, device_id)
+
+    def died(self, now: float, device_id: bytes) -> None:
+        """Note that a member is taken for dead: contact it now and then, for ever."""
+        self.lost(now, device_id)
+        self._path(device_id).contacts = 0
+        self._core.timers.set(CONTACT, now + self._core.config.contact_backoff_seconds, device_id)
+
+    def left(self, now: float, device_id: bytes) -> None:
+        """Note that a member has said good-bye: nobody looks for it."""
+        self.lost(now, device_id)
+        self._path(device_id).step = None
+        self._core.timers.cancel(PUNCH, device_id)
+
+    def sent_to(self, now: float, address: Address) -> None:
+        """Note that we sent to an address, so that what comes from there is no surprise."""
+        self._contacted[address[0]] = now
+        self._contacted.move_to_end(address[0])
+        if len(self._contacted) > limits.CONTACTED_MAX:
+            self._contacted.popitem(last=False)
+
+    def is_unsolicited(self, now: float, source: Address) -> bool:
+        """Say whether nothing of ours can have opened a NAT for a datagram from `source`."""
+        return now - self._contacted.get(source[0], float("-inf")) > SOLICITED_SECONDS
+
+    # Relayed hellos.
+
+    def on_punch_message(self, now: float, sender: bytes, message: m.Punch) -> None:
+        """Carry a sealed hello on to its target, or take it if the target is us."""
+        if message.target == self._core.me:
+            initiator = self._core.admission.take_relayed(now, message.hello)
+            if initiator is not None and not self.is_proven(initiator):
+                self._path(initiator).spent.clear()
+                self.attempt(now, initiator)
+        elif not self._punches.take(now, sender):
+            self._core.count("punch_rate_limited")
+        elif self.is_proven(message.target):
+            self._core.transport.send(now, message.target, message)
+
+    # Timers.
+
+    def on_punch(self, now: float, device_id: bytes) -> None:
+        """Run the next step of an attempt."""
+        path = self._path(device_id)
+        if path.step is None or path.proven or not self._core.may_talk(device_id):
+            path.step = None
+            return
+        delays = self._core.config.punch_delays_seconds
+        step, path.step = path.step, path.step + 1
+        quick = step < len(delays)
+        addresses = self._candidates(device_id, path, quick=quick)
+        if addresses:
+            self._core.admission.greet(now, device_id, addresses)
+        if device_id in self._wanted and (step == 0 or not quick):
+            self._ask_relays(now, device_id)
+        if path.step < len(delays):
+            self._core.timers.set(PUNCH, path.started_at + delays[path.step], device_id)
+        elif device_id in self._wanted:
+            waits = self._core.config.punch_backoff_seconds
+            wait = waits[min(path.step - len(delays), len(waits) - 1)]
+            self._core.timers.set(PUNCH, now + wait, device_id)
+        else:
+            path.step = None
+
+    def on_keep(self, now: float, device_id: bytes) -> None:
+        """Ping a kept path that was silent, or give it up."""
+        path = self._path(device_id)
+        if not path.proven or path.address is None:
+            return
+        if not path.unanswered:
+            if not self._is_kept(device_id):
+                return
+            due = path.heard_at + self._core.config.keepalive_seconds * 0.75
+            if now < due:
+                self._core.timers.set(KEEP, due, device_id)
+                return
+        if path.unanswered >= self._core.config.keepalive_tries:
+            self.lost(now, device_id)
+            return
+        path.unanswered += 1
+        self._core.prober.challenge(now, device_id, path.address)
+        self._core.timers.set(KEEP, now + self._core.config.keepalive_retry_seconds, device_id)
+
+    def on_contact(self, now: float, device_id: bytes) -> None:
+        """Knock at a dead member's door, and wait longer for the next time."""
+        if self._core.members.state(device_id) is not MemberState.DEAD:
+            return
+        path = self._path(device_id)
+        addresses = self._candidates(device_id, path, quick=False)
+        if addresses:
+            self._core.admission.greet(now, device_id, addresses)
+        config = self._core.config
+        wait = config.contact_backoff_seconds * 2 ** min(path.contacts + 1, 10)
+        path.contacts += 1
+        wait = min(wait, config.contact_backoff_max_seconds)
+        jitter = 0.75 + self._core.random.random() / 2
+        self._core.timers.set(CONTACT, now + wait * jitter, device_id)
+
+    def on_degree(self, now: float) -> None:
+        """Find one more member to exchange news with, while there are fewer than wished."""
+        live = [entry.device_id for entry in self._core.members.live()]
+        missing = self._core.config.degree(len(live)) - len(self._proven)
+        fresh = [device_id for device_id in live if self._is_untried(device_id)]
+        if missing <= 0 or not fresh:
+            return
+        self.attempt(now, self._core.random.choice(fresh))
+        self._core.timers.set(DEGREE, now + self._core.config.degree_gap_seconds / missing)
+
+    # Inside.
+
+    def _path(self, device_id: bytes) -> Path:
+        path = self._paths.get(device_id)
+        if path is None:
+            path = self._paths[device_id] = Path()
+        return path
+
+    def _keep(self, now: float, device_id: bytes) -> None:
+        draw = 0.75 + self._core.random.random() / 4
+        self._core.timers.set(KEEP, now + self._core.config.keepalive_seconds * draw, device_id)
+
+    def _is_kept(self, device_id: bytes) -> bool:
+        """Say whether a path is kept open: wanted, or an anchor of a node others cannot reach."""
+        if device_id in self._wanted:
+            return True
+        if self._core.record.reachable:
+            return False
+        return device_id in self.helpers_by_rank(self._core.config.anchors)
+
+    def helpers_by_rank(self, count: int) -> list[bytes]:
+        """Return the `count` proven members to keep as anchors, the same ones each time."""
+        able = sorted(self._proven, key=lambda i: (not self._is_reachable(i), i))
+        return able[:count]
+
+    def _is_reachable(self, device_id: bytes) -> bool:
+        entry = self._core.members.get(device_id)
+        return entry is not None and entry.record is not None and entry.record.reachable is True
+
+    def _is_awake(self, device_id: bytes) -> bool:
+        if self._core.members.state(device_id) in {MemberState.DEAD, MemberState.LEFT}:
+            return False
+        fresh = self._now - self._paths[device_id].heard_at < IDLE_SECONDS
+        return fresh or self._is_reachable(device_id)
+
+    def _is_untried(self, device_id: bytes) -> bool:
+        if self.is_proven(device_id):
+            return False
+        path = self._path(device_id)
+        return path.step is None and bool(self._candidates(device_id, path, quick=True, pay=False))
+
+    def _candidates(
+        self, device_id: bytes, path: Path, *, quick: bool, pay: bool = True
+    ) -> list[Address]:
+        """Return the addresses to try; quick tries of unproven ones are paid for, three each."""
+        entry = self._core.members.get(device_id)
+        record = None if entry is None else entry.record
+        epoch = None if record is None else record.epoch
+        if path.spent_epoch != epoch:
+            path.spent_epoch = epoch
+            path.spent.clear()
+        claimed = [] if record is None else [endpoint.address for endpoint in record.endpoints]
+        seen = [a for a in (path.last_proven, path.address) if a is not None]
+        found: list[Address] = []
+        for address in dict.fromkeys(seen + claimed):
+            if self._core.record.is_own(address):
+                continue
+            if quick and address not in seen:
+                if path.spent.get(address, 0) >= QUICK_MAX:
+                    continue
+                if pay:
+                    path.spent[address] = path.spent.get(address, 0) + 1
+            found.append(address)
+        return found
+
+    def _ask_relays(self, now: float, device_id: bytes) -> None:
+        helpers = self.helpers(device_id, self._core.config.indirect_probes)
+        if not helpers:
+            return
+        hello = self._core.admission.make_hello(now, device_id)
+        if hello is not None and len(hello) <= limits.RELAYED_HELLO_BYTES_MAX:
+            for helper in helpers:
+                self._core.transport.send(now, helper, m.Punch(device_id, hello))
+
+
+def _smooth(before: float | None, sample: float) -> float:
+    """Return the smoothed round trip (RFC 6298 section 2, alpha = 1/8)."""
+    return sample if before is None else before + (sample - before) / 8
