@@ -18,7 +18,9 @@ from collections.abc import Callable
 
 from crypto.clock import Interval
 
-SKEW_SECONDS = 1.0
+# What a disciplined clock is off is less than the way a packet takes. A machine whose clock is not
+# kept by NTP should set its doubt (clock_skew_seconds): grants then begin later and end earlier.
+SKEW_SECONDS = 0.0
 # More than NTP slews between two readings, less than any step worth an alarm.
 STEP_SECONDS_MAX = 10.0
 

@@ -217,9 +217,10 @@ class Daemon:
     async def _keep_joining(self) -> None:
         """Give the core the members to find the mesh through."""
         members = self._parts.store.members()
+        device = self._parts.restored.device_raw
 
         def join(seeds: list[Seed]) -> None:
-            self._driver.ask(lambda now: self._machine.join(now, seeds))
+            self._driver.ask(lambda now: self._machine.join(now, seeds, device=device))
 
         await rendezvous.keep_joining(members, join)
 

@@ -59,6 +59,11 @@ class Driver:
         self._timer: asyncio.TimerHandle | None = None
         self._log = log.get("gossip")
 
+    @property
+    def refused(self) -> Counter[str]:
+        """How often the system refused to send, by the name of the error."""
+        return self._socket.refused
+
     def attach(self, core: Core) -> None:
         """Begin to drive a core that was made with this driver as its sink."""
         self._core = core

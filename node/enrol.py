@@ -68,7 +68,7 @@ def join(paths: Paths, invite: Invite, now: Interval, *, name: str) -> Joined:
     if now.may_have_reached(ticket.not_after):
         raise InviteError(
             f"this invite ended at {time_text(ticket.not_after)}",
-            remedy="Ask an admin for a new one, or set this machine's clock if it is wrong.",
+            remedy="ask an admin for a new one, or set this machine's clock if it is wrong",
         )
     wanted = _name(ticket, name)
     with _Membership(paths) as membership:
@@ -130,13 +130,13 @@ def approve(paths: Paths, approval: Approval, now: Interval, *, requested: Paths
         if keys is None:
             raise LocalError(
                 f"no request was made in {requested.state}",
-                remedy="Make one with `hedgerow join --request`, in the same folder.",
+                remedy="make one with `hedgerow join --request`, in the same folder",
             )
         if keys.device_id != approval.device.device_id:
             raise InviteError(
                 "this approval is for another device",
-                remedy="Give it to the machine that made the request, or name its folder: "
-                "--state DIR.",
+                remedy="give it to the machine that made the request, or name its folder: "
+                "--state DIR",
             )
         membership.adopt_keys(keys)
         membership.commit(trust, approval.device_raw, approval.bootstrap)
@@ -197,7 +197,7 @@ class _Membership:
         if found != mesh_id:
             raise OtherMemberError(
                 f"{self._paths.state} already belongs to another mesh",
-                remedy="Give this membership a folder of its own with --state DIR.",
+                remedy="give this membership a folder of its own with --state DIR",
             )
         return restore.own_device(self.store)
 
@@ -210,7 +210,7 @@ class _Membership:
         if self._paths.database.exists() and restore.is_member(self.store):
             raise OtherMemberError(
                 f"{self._paths.state} already belongs to a mesh",
-                remedy="Start the node with `hedgerow up`, or name another folder: --state DIR.",
+                remedy="start the node with `hedgerow up`, or name another folder: --state DIR",
             )
 
     def keys(self) -> DeviceKeys:
@@ -229,7 +229,7 @@ class _Membership:
         elif here.device_id != keys.device_id:
             raise OtherMemberError(
                 f"{self._paths.state} holds the keys of another device",
-                remedy="Give this membership a folder of its own with --state DIR.",
+                remedy="give this membership a folder of its own with --state DIR",
             )
 
     def remember(self, bootstrap: Iterable[Bootstrap]) -> None:
@@ -258,7 +258,7 @@ def check_name(name: str) -> str:
     if not LABEL.fullmatch(name):
         raise LocalError(
             f"{name!r} cannot be a device's name",
-            remedy="Use lower-case letters, digits and dashes, at most 63: --name NAME.",
+            remedy="use lower-case letters, digits and dashes, at most 63: --name NAME",
         )
     return name
 
@@ -269,7 +269,7 @@ def _name(ticket: Ticket, name: str) -> str:
     if name and name != ticket.name:
         raise LocalError(
             f"this invite is for the name {ticket.name!r}, not {name!r}",
-            remedy="Leave --name out, or ask an admin for another invite.",
+            remedy="leave --name out, or ask an admin for another invite",
         )
     return ticket.name
 
@@ -324,7 +324,7 @@ def _admit(trust: Trust, objects: Iterable[bytes], now: Interval, *, what: str) 
 
 
 def _broken(what: str, error: PeerError) -> InviteError:
-    remedy = "Ask an admin for a new one."
+    remedy = "ask an admin for a new one"
     if isinstance(error, ExpiredError):
-        remedy = "Set this machine's clock; if it is right, ask an admin for a new one."
+        remedy = "set this machine's clock; if it is right, ask an admin for a new one"
     return InviteError(f"this {what} cannot be used: {error}", remedy=remedy)

@@ -12,7 +12,7 @@ FILE = "device.key"
 _MAGIC = "hedgerow device keys"
 _VERSION = 1
 _KEY_BYTES = 32
-_REMEDY = "Restore the file from a backup, or move the folder away and join again."
+_REMEDY = "restore the file from a backup, or move the folder away and join again"
 
 
 def save(folder: Path, keys: DeviceKeys) -> None:
@@ -39,7 +39,7 @@ def load(folder: Path) -> DeviceKeys | None:
     if mode & 0o077:
         raise LocalError(
             f"{path} may be read by others (mode {mode:04o})",
-            remedy=f"Run `chmod 600 {path}`, and join again if anyone may have read it.",
+            remedy=f"run `chmod 600 {path}`, and join again if anyone may have read it",
         )
     return _decode(path, files.read(path))
 
@@ -55,4 +55,4 @@ def _decode(path: Path, data: bytes) -> DeviceKeys:
                 keys = (sign, wireguard, gossip)
                 if all(len(key) == _KEY_BYTES for key in keys):
                     return DeviceKeys(*keys)
-    raise LocalError(f"{path} does not hold the keys of a device.", remedy=_REMEDY)
+    raise LocalError(f"{path} does not hold the keys of a device", remedy=_REMEDY)

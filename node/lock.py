@@ -25,8 +25,8 @@ def held(path: Path) -> Iterator[None]:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise LocalError(
-            f"The lock file {path} cannot be opened: {error.strerror}",
-            remedy="Run as root, or check who owns the folder.",
+            f"the lock file {path} cannot be opened: {error.strerror}",
+            remedy="run as root, or check who owns the folder",
         ) from error
     try:
         _take(descriptor, path)
@@ -41,8 +41,8 @@ def _take(descriptor: int, path: Path) -> None:
     except BlockingIOError as error:
         holder = os.read(descriptor, 32).decode(errors="replace").strip() or "unknown"
         raise AlreadyRunningError(
-            f"Another hedgerow process ({holder}) already works on {path.parent}",
-            remedy="Stop it first, or give this node a folder of its own with --state DIR.",
+            f"another hedgerow process ({holder}) already works on {path.parent}",
+            remedy="stop it first, or give this node a folder of its own with --state DIR",
         ) from error
     os.truncate(descriptor, 0)
     os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)

@@ -63,8 +63,8 @@ def given(state: Path) -> Paths:
     socket = state / "daemon.sock"
     if len(bytes(socket)) > SOCKET_PATH_BYTES_MAX:
         raise LocalError(
-            f"The path {state} is too long: a unix socket in it could not be opened",
-            remedy=f"Choose a directory of at most {SOCKET_PATH_BYTES_MAX - 12} bytes.",
+            f"the path {state} is too long: a unix socket in it could not be opened",
+            remedy=f"choose a directory of at most {SOCKET_PATH_BYTES_MAX - 12} bytes",
         )
     return Paths(state=state, socket=socket, config=state / "settings.toml")
 
@@ -77,8 +77,8 @@ def of_mesh(mesh_name: str) -> Paths:
     """
     if not _FOLDER_NAME.fullmatch(mesh_name):
         raise LocalError(
-            f"The mesh name {mesh_name!r} cannot be the name of a folder",
-            remedy="Name a folder for this node with --state DIR.",
+            f"the mesh name {mesh_name!r} cannot be the name of a folder",
+            remedy="name a folder for this node with --state DIR",
         )
     return Paths(
         state=STATE_ROOT / mesh_name,
@@ -98,13 +98,13 @@ def locate(state: Path | None) -> Paths:
     found = sorted(STATE_ROOT.glob("*/state.db")) if STATE_ROOT.is_dir() else []
     if not found:
         raise LocalError(
-            "This machine has not joined a mesh",
-            remedy="Join one with `hedgerow join INVITE`, or name the node's folder: --state DIR.",
+            "this machine has not joined a mesh",
+            remedy="join one with `hedgerow join INVITE`, or name the node's folder: --state DIR",
         )
     if len(found) > 1:
         names = ", ".join(path.parent.name for path in found)
         raise LocalError(
-            f"This machine is in several meshes: {names}",
-            remedy=f"Name one: hedgerow --state {found[0].parent} …",
+            f"this machine is in several meshes: {names}",
+            remedy=f"name one: hedgerow --state {found[0].parent} …",
         )
     return of_mesh(found[0].parent.name)

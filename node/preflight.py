@@ -35,7 +35,7 @@ def check_rights(status: Path = _STATUS) -> None:
             return
     raise LocalError(
         "this process may not configure the network",
-        remedy="Run it as root, or give it the capability CAP_NET_ADMIN.",
+        remedy="run it as root, or give it the capability CAP_NET_ADMIN",
     )
 
 
@@ -48,7 +48,7 @@ def check_firewall(nft: str = "nft") -> None:
     if shutil.which(nft) is None:
         raise LocalError(
             f"the program {nft} is not installed, and without a firewall nothing may start",
-            remedy="Install the package nftables.",
+            remedy="install the package nftables",
         )
 
 
@@ -67,7 +67,7 @@ def claim_table(table: str) -> socket.socket:
         claim.close()
         raise LocalError(
             f"another hedgerow daemon here holds the firewall table {table!r}",
-            remedy='Give this one another: firewall_table = "NAME" in its settings.',
+            remedy='give this one another: firewall_table = "NAME" in its settings',
         ) from error
     return claim
 
@@ -98,7 +98,7 @@ def _free_port() -> int:
         return port
     raise LocalError(
         f"no free UDP port was found between {PORT_FIRST} and {PORT_LAST}",
-        remedy="Name one with `hedgerow up --port PORT`.",
+        remedy="name one with `hedgerow up --port PORT`",
     )
 
 

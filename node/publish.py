@@ -65,7 +65,7 @@ def _one(
     except HedgerowError as error:
         raise ObjectError(
             f"this is neither a bundle ({not_a_bundle}) nor a signed object ({error})",
-            remedy="Name a file that `hedgerow admin` wrote.",
+            remedy="name a file that `hedgerow admin` wrote",
         ) from error
     fresh = trust.raw(envelope.id) is None
     core.publish(now, raw)

@@ -35,12 +35,14 @@ class Restored:
     Attributes:
         trust: the verified state.
         device: this device.
+        device_raw: its envelope, for members that do not know it yet.
         bundle: the policy in force, or None where none was adopted yet.
         refused: what did not stand up again, in words.
     """
 
     trust: Trust
     device: Device
+    device_raw: bytes
     bundle: Bundle | None
     refused: tuple[str, ...]
 
@@ -55,7 +57,7 @@ def load(store: Store, now: Interval) -> Restored:
     mesh_id = store.get(MESH_ID)
     if mesh_id is None:
         raise RestoreError(
-            "this machine has not joined a mesh", remedy="Join one with `hedgerow join INVITE`."
+            "this machine has not joined a mesh", remedy="join one with `hedgerow join INVITE`"
         )
     objects = [raw for _, _, raw in store.objects()]
     try:
@@ -63,7 +65,7 @@ def load(store: Store, now: Interval) -> Restored:
     except PeerError as error:
         raise RestoreError(
             f"the state file does not hold the mesh it names: {error}",
-            remedy="Restore the folder from a backup, or move it away and join again.",
+            remedy="restore the folder from a backup, or move it away and join again",
         ) from error
     for data in store.parts().values():
         found.trust.admit_part(data)
@@ -75,7 +77,8 @@ def load(store: Store, now: Interval) -> Restored:
         refused.append(f"the bundle in force: {error}")
     if bundle is not None:
         found.trust.set_directory(bundle.directory)
-    return Restored(found.trust, own_device(store), bundle, tuple(refused))
+    raw = _own_raw(store)
+    return Restored(found.trust, _device(raw), raw, bundle, tuple(refused))
 
 
 def own_device(store: Store) -> Device:
@@ -84,13 +87,21 @@ def own_device(store: Store) -> Device:
     Raises:
         RestoreError: the state file does not hold it.
     """
+    return _device(_own_raw(store))
+
+
+def _device(raw: bytes) -> Device:
+    return Device.from_payload(decode(raw).payload)
+
+
+def _own_raw(store: Store) -> bytes:
     object_id = store.get(DEVICE)
     for _, key, raw in store.objects():
         if key == object_id:
-            return Device.from_payload(decode(raw).payload)
+            return raw
     raise RestoreError(
         "the state file does not hold this device",
-        remedy="Restore the folder from a backup, or move it away and join again.",
+        remedy="restore the folder from a backup, or move it away and join again",
     )
 
 

@@ -72,6 +72,8 @@ class NodeService:
             "peers": await self._peers(now),
             "alarms": [{"code": code, "text": text} for code, text in mesh.alarms],
             "bootstrap": [format_bootstrap(each) for each in self._bootstrap()],
+            "gossip": dict(self._machine.stats()),
+            "faults": {**self._driver.failures, **self._driver.refused},
         }
 
     def _bundle(self, now: Interval) -> Reply:
@@ -204,7 +206,7 @@ class NodeService:
         if not found:
             raise LocalError(
                 f"no device in force is named {name!r}",
-                remedy="`hedgerow peers` lists those that a rule lets this node talk to.",
+                remedy="`hedgerow peers` lists those that a rule lets this node talk to",
             )
         return found[0]
 
@@ -263,10 +265,10 @@ def _flow(service: str) -> tuple[int | None, int | None]:
     try:
         ranges = parse_ports(service)
     except ValueError as error:
-        raise LocalError(str(error), remedy="Write it like tcp/22, udp/53 or icmp.") from error
+        raise LocalError(str(error), remedy="write it like tcp/22, udp/53 or icmp") from error
     first = ranges[0]
     if first.lo != first.hi:
-        raise LocalError(f"{service} is more than one port", remedy="Ask about one: tcp/22.")
+        raise LocalError(f"{service} is more than one port", remedy="ask about one: tcp/22")
     return first.proto, first.lo
 
 

@@ -1,7 +1,7 @@
 """The settings of one node: a small TOML file that need not exist.
 
 port = 41641                 # the UDP port that the outside sees; random if not given
-clock_skew_seconds = 1.0     # how far this machine's clock may honestly be off
+clock_skew_seconds = 0.5     # how far this machine's clock may honestly be off
 socket_group = "hedgerow"    # the group that may give commands besides root
 """
 
@@ -65,7 +65,7 @@ def load(path: Path) -> Settings:
         return Settings.model_validate(tomllib.loads(files.read(path).decode()))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError(
-            f"{path} is not TOML: {error}", remedy="Correct it; docs/operators.md has examples."
+            f"{path} is not TOML: {error}", remedy="correct it; docs/operators.md has examples"
         ) from error
     except ValidationError as error:
         mistakes = "; ".join(
@@ -73,5 +73,5 @@ def load(path: Path) -> Settings:
         )
         raise SettingsError(
             f"{path} holds what it may not: {mistakes}",
-            remedy="Correct these lines; docs/operators.md lists what may be set.",
+            remedy="correct these lines; docs/operators.md lists what may be set",
         ) from error

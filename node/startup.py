@@ -71,7 +71,7 @@ async def prepare(paths: Paths, stack: ExitStack, *, port: int | None) -> Parts:
     if keys is None or not paths.database.exists():
         raise LocalError(
             f"{paths.state} is not in a mesh",
-            remedy="Join one with `hedgerow join INVITE`, or name another folder: --state DIR.",
+            remedy="join one with `hedgerow join INVITE`, or name another folder: --state DIR",
         )
     stack.enter_context(lock.held(paths.lock))
     store = stack.enter_context(Store(paths.database))
@@ -116,7 +116,7 @@ def _restore(store: Store, clock: Clock, keys: DeviceKeys) -> Restored:
     if restored.device.device_id != keys.device_id:
         raise LocalError(
             "the keys in this folder are not those of the device in its state file",
-            remedy="Restore the whole folder from one backup, or move it away and join again.",
+            remedy="restore the whole folder from one backup, or move it away and join again",
         )
     clock.raise_floor(restored.trust.floor)
     for text in restored.refused:

@@ -43,8 +43,8 @@ def _explained(path: Path, verb: str) -> Iterator[None]:
     except sqlite3.Error as error:
         raise StateError(
             f"the state file {path} cannot be {verb}: {error}",
-            remedy="Check that the disk is not full and the file is yours; if it is damaged, "
-            "restore the folder from a backup or join again.",
+            remedy="check that the disk is not full and the file is yours; if it is damaged, "
+            "restore the folder from a backup or join again",
         ) from error
 
 
@@ -90,7 +90,7 @@ class Store:
             raise StateError(
                 f"the state file {self._path} has format {version}, and this version of Hedgerow "
                 f"knows format {SCHEMA_VERSION}",
-                remedy="Run the version of Hedgerow that wrote it, or a newer one.",
+                remedy="run the version of Hedgerow that wrote it, or a newer one",
             )
 
     @contextmanager

@@ -79,7 +79,7 @@ def bind(port: int) -> socket.socket:
         if error.errno == errno.EADDRINUSE:
             raise PortInUseError(
                 f"UDP port {port} is in use by another program",
-                remedy="Stop that program, or choose another port with `hedgerow up --port PORT`.",
+                remedy="stop that program, or choose another port with `hedgerow up --port PORT`",
             ) from error
         raise LocalError(f"UDP port {port} cannot be opened: {error.strerror}") from error
 

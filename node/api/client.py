@@ -73,17 +73,17 @@ class Client:
         except (FileNotFoundError, ConnectionRefusedError) as error:
             raise NotRunningError(
                 f"no daemon is running: nothing listens on {self._path}",
-                remedy="Start it with `hedgerow up`.",
+                remedy="start it with `hedgerow up`",
             ) from error
         except PermissionError as error:
             raise LocalError(
                 f"you may not talk to the daemon on {self._path}",
-                remedy="Run the command as root, or join the group that owns the socket.",
+                remedy="run the command as root, or join the group that owns the socket",
             ) from error
         except (OSError, http.client.HTTPException) as error:
             raise LocalError(
                 f"the daemon on {self._path} does not answer: {error!r}",
-                remedy="Look at its log, and start it again if need be: it cuts nothing.",
+                remedy="look at its log, and start it again if need be: it cuts nothing",
             ) from error
         finally:
             connection.close()

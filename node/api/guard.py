@@ -76,7 +76,7 @@ def group_id(name: str | None) -> int | None:
     except KeyError as error:
         raise LocalError(
             f"there is no group {name!r} to own the daemon's socket",
-            remedy=f"Make it with `groupadd --system {name}`, or change socket_group.",
+            remedy=f"make it with `groupadd --system {name}`, or change socket_group",
         ) from error
 
 
@@ -93,7 +93,7 @@ def listen(path: Path, group: int | None) -> socket.socket:
     except OSError as error:
         raise LocalError(
             f"the daemon's socket {path} cannot be opened: {error.strerror}",
-            remedy="Run as root, or check who owns the folder.",
+            remedy="run as root, or check who owns the folder",
         ) from error
 
 
@@ -108,7 +108,7 @@ def _remove_stale(path: Path) -> None:
             return
     raise LocalError(
         f"another daemon listens on {path}",
-        remedy="Stop it first, or give this node a folder of its own with --state DIR.",
+        remedy="stop it first, or give this node a folder of its own with --state DIR",
     )
 
 

@@ -59,7 +59,7 @@ def _guarded(group: int | None) -> Middleware:
         transport = request.transport
         connection = transport.get_extra_info("socket") if transport else None
         if connection is None or not guard.may_call(guard.caller_of(connection), group):
-            return _error(403, "this user may not talk to the daemon", "Run it as root.")
+            return _error(403, "this user may not talk to the daemon", "run it as root")
         reason = guard.refusal(request.headers)
         if reason is not None:
             return _error(403, reason)

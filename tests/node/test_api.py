@@ -41,7 +41,7 @@ class Service:
     async def ping(self, name: str) -> dict[str, Any]:
         """Know only db1."""
         if name != "db1":
-            raise LocalError(f"no device is named {name!r}", remedy="See `hedgerow peers`.")
+            raise LocalError(f"no device is named {name!r}", remedy="see `hedgerow peers`")
         return {"name": name, "rtt_ms": 1.5}
 
     async def publish(self, data: bytes) -> dict[str, Any]:
@@ -184,7 +184,7 @@ async def test_an_error_of_the_daemon_keeps_its_sentence_and_remedy(folder: Path
     async with serving(Service(), folder / "d.sock") as client:
         with pytest.raises(DeniedError, match="no device is named 'x'") as caught:
             await asyncio.to_thread(client.post, "/v1/ping", {"name": "x"})
-    assert caught.value.remedy == "See `hedgerow peers`."
+    assert caught.value.remedy == "see `hedgerow peers`"
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,9 @@
 """hedgerow join: take an invite, or ask for approval and take the answer."""
 
-import os
 import re
 import socket
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import click
@@ -81,8 +81,9 @@ def _text(argument: str) -> str:
     """Return the text that an argument is, or that the file it names holds."""
     if argument == "-":
         return sys.stdin.read()
-    if len(argument) < os.pathconf("/", "PC_PATH_MAX") and Path(argument).is_file():
-        return Path(argument).read_text(encoding="utf-8", errors="replace")
+    with suppress(OSError):  # a pasted text is too long for the name of a file
+        if Path(argument).is_file():
+            return Path(argument).read_text(encoding="utf-8", errors="replace")
     return argument
 
 

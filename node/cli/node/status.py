@@ -9,7 +9,7 @@ from node.cli.node.options import client, state_option
 from node.cli.report import emit, facts, json_option, table
 
 # What programs rely on, in this order; the daemon may say more to this command.
-KEYS = ("mesh", "self", "bundle", "wireguard", "peers", "alarms")
+KEYS = ("mesh", "self", "bundle", "wireguard", "peers", "alarms", "bootstrap")
 
 
 @click.command()

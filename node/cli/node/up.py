@@ -84,7 +84,7 @@ def _open_log(found: Paths) -> BinaryIO:
     except OSError as error:
         raise LocalError(
             f"the log {found.log} cannot be written: {error.strerror}",
-            remedy="Run as root, or check who owns the folder.",
+            remedy="run as root, or check who owns the folder",
         ) from error
     return os.fdopen(descriptor, "ab")
 
@@ -99,7 +99,7 @@ def _await(child: "subprocess.Popen[bytes]", ready: socket.socket, found: Paths)
             raise _last_words(found)
     raise LocalError(
         f"the node is not ready after {START_SECONDS_MAX:.0f} seconds",
-        remedy=f"Look at {found.log}; it may still get there.",
+        remedy=f"look at {found.log}; it may still get there",
     )
 
 
@@ -112,4 +112,4 @@ def _last_words(found: Paths) -> LocalError:
         if lines[number].startswith(PREFIX):
             remedy = lines[number + 1].strip() if number + 1 < len(lines) else ""
             return LocalError(lines[number].removeprefix(PREFIX), remedy=remedy)
-    return LocalError("the node ended while it started", remedy=f"Look at {found.log}.")
+    return LocalError("the node ended while it started", remedy=f"look at {found.log}")
