@@ -30,14 +30,14 @@ class Locator:
 
     def __init__(self, lines: Mapping[Path, int]) -> None:
         """Take the line of each path."""
-        self._lines = lines
+        self.lines = lines
 
     def line(self, path: Sequence[str | int]) -> int:
         """Give the line of a path, or of the nearest thing around it that is there."""
         path = tuple(path)
-        while path not in self._lines:
+        while path not in self.lines:
             path = path[:-1]
-        return self._lines[path]
+        return self.lines[path]
 
 
 def locate(text: str) -> Locator:

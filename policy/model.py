@@ -74,7 +74,7 @@ class Policy:
     defaults: Defaults = field(default_factory=Defaults)
 
     def __post_init__(self) -> None:
-        """Refuse names that can not be names, and ids in disorder.
+        """Refuse names that can not be names, ids in disorder, and doubles.
 
         Raises:
             ValueError: The policy has no one meaning.
@@ -82,6 +82,8 @@ class Policy:
         for ids in ([rule.id for rule in self.rules], [block.id for block in self.blocks]):
             if ids != sorted(set(ids)):
                 raise ValueError("policy: its ids must be sorted and different")
+        if len(set(self.tests)) != len(self.tests):
+            raise ValueError("policy: its tests must be different")
         for name in (*self.resources, *self.services):
             _check_name(name)
         for name in (self.mesh, *self.resources.values()):

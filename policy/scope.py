@@ -43,10 +43,6 @@ class Scope:
             return False
         return True
 
-    def declares(self, kind: SelectorKind, name: str) -> bool:
-        """Say whether something is declared in the document."""
-        return name in self._names[kind]
-
     def knows_device(self, name: str) -> bool:
         """Say whether a device is declared, or named by a rule or resource."""
         return name in self._names[SelectorKind.DEVICE] or name in self._devices_named
