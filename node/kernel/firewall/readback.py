@@ -68,7 +68,7 @@ def parse(document: bytes, now: float) -> Readback:
                 if kind == "counter"
             },
         )
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
         raise UnreadableTableError(
             f"nft printed a table that cannot be read: {error!r}",
             remedy="another program has changed Hedgerow's table; the next update replaces it",
