@@ -144,8 +144,25 @@ def take_roots(roots: Iterable[bytes], folder: Folder) -> None:
                 f"is of {folder.root.mesh_name} {folder.mesh_id.hex()[:16]}",
                 remedy="name the folder of that mesh with --dir",
             )
-        folder.trust.admit(raw, folder.now)
-        folder.take_root(raw, root)
+        if folder.trust.admit(raw, folder.now).fresh:
+            folder.take_root(raw, root)
+        elif raw not in folder.roots:
+            _check_copy(envelope, root, folder)
+
+
+def _check_copy(envelope: signing.Envelope, root: Root, folder: Folder) -> None:
+    """Verify another copy of a known root: its payload is known, its signatures are not.
+
+    Others who do not know the root yet would have to verify this copy.
+    """
+    own = root.roles["root"]
+    before = Root.from_payload(
+        signing.decode(folder.roots[max(root.version - 2, 0)]).payload
+    ).roles["root"]
+    found = signing.signers(envelope, folder.mesh_id, {*own.keys, *before.keys})
+    for role in (own, before):
+        if len(found.intersection(role.keys)) < role.threshold:
+            raise ThresholdError(f"root {root.version} in it lacks signatures")
 
 
 def _parts(bundle: Bundle, root: Root) -> tuple[Policy, Directory]:

@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Network
-from pathlib import Path
 
 from crypto import signing
 from crypto.bundle import Bundle
@@ -45,8 +44,8 @@ def invite(
     uses: int,
     ephemeral_minutes: int | None,
     bootstrap: Sequence[Bootstrap],
-) -> tuple[Invite, Path]:
-    """Sign a ticket, keep it in the folder, and return the invite and the ticket's file.
+) -> Invite:
+    """Sign a ticket and return the invite with it; the folder is yet to keep the ticket.
 
     Raises:
         LocalError: The name or address is not free.
@@ -68,7 +67,8 @@ def invite(
         ephemeral_minutes=ephemeral_minutes,
     )
     raw = _seal(folder, registrar, ObjectType.TICKET, ticket.to_payload())
-    invitation = Invite(
+    folder.admit(raw)
+    return Invite(
         mesh_id=folder.mesh_id,
         mesh_name=folder.root.mesh_name,
         ticket_raw=raw,
@@ -76,7 +76,6 @@ def invite(
         bootstrap=tuple(bootstrap),
         roots=folder.roots,
     )
-    return invitation, folder.add(raw)
 
 
 def approve(
@@ -86,8 +85,8 @@ def approve(
     wish: Wish,
     *,
     bootstrap: Sequence[Bootstrap],
-) -> tuple[Approval, Path]:
-    """Sign the device of a request, keep it in the folder, and return approval and file.
+) -> Approval:
+    """Sign the device of a request and return its approval; the folder is yet to keep the device.
 
     Raises:
         LocalError: The device was approved before, or its name or address is not free.
@@ -112,8 +111,8 @@ def approve(
         not_after=None if wish.lifetime_seconds is None else issued + wish.lifetime_seconds,
     )
     raw = _seal(folder, registrar, ObjectType.DEVICE, device.to_payload())
-    path = folder.add(raw)
-    return approval(folder, raw, bootstrap), path
+    folder.admit(raw)
+    return approval(folder, raw, bootstrap)
 
 
 def approve_again(folder: Folder, name: str, bootstrap: Sequence[Bootstrap]) -> Approval:
@@ -160,7 +159,7 @@ def _addresses(
     folder: Folder, registrar: OpenKey, wanted: IPv4Network | None, uses: int
 ) -> IPv4Network:
     pool = folder.root.pool4
-    taken = list(folder.taken())
+    taken = folder.taken
     if wanted is not None:
         addresses.check_free(wanted, pool, taken)
         return wanted

@@ -6,6 +6,7 @@ force and which address is taken follows from the signed objects, which are writ
 """
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network
 from pathlib import Path
@@ -29,9 +30,10 @@ class Folder:
         now: The time at which it was opened, and at which it judges.
         trust: The mesh as this folder knows it, all of it verified.
         roots: The raw roots, in order.
-        tickets: Every ticket in the folder by object id, in force or not.
-        devices: Every device in the folder by object id, in force or not.
+        tickets: Every ticket in the folder that verifies, by object id, in force or not.
+        devices: Every device in the folder that verifies, by object id, in force or not.
         revokes: Every revocation in the folder by object id.
+        taken: Every address and range that was ever handed out; none comes back.
         problems: Files that do not verify, each with the reason; they are not built upon.
     """
 
@@ -42,6 +44,7 @@ class Folder:
     tickets: dict[bytes, Ticket] = field(default_factory=dict)
     devices: dict[bytes, Device] = field(default_factory=dict)
     revokes: dict[bytes, Revoke] = field(default_factory=dict)
+    taken: list[IPv4Network] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
 
     @property
@@ -66,13 +69,6 @@ class Folder:
         """Return the newest bundle that has all its signatures."""
         return next((b for b in reversed(layout.bundles(self.path)) if not b.partial), None)
 
-    def taken(self) -> Iterator[IPv4Network]:
-        """Give every address and range that was ever handed out; none comes back."""
-        for ticket in self.tickets.values():
-            yield ticket.addresses
-        for device in self.devices.values():
-            yield IPv4Network(device.address4)
-
     def in_force(self) -> dict[str, Device]:
         """Return the devices signed here that nobody has revoked, by name."""
         return {
@@ -93,20 +89,34 @@ class Folder:
             if not path.exists():
                 files.write(path, raw)
 
-    def add(self, raw: bytes) -> Path:
-        """Verify a ticket, device or revocation, keep it, and return its file.
+    def admit(self, raw: bytes) -> None:
+        """Verify a ticket, device or revocation that was just signed; nothing is written yet.
 
         Raises:
             PeerError: It does not verify under this mesh's root.
+        """
+        envelope = signing.decode(raw)
+        self.trust.admit(raw, self.now)
+        self._remember(envelope.id, parse(envelope))
+
+    @contextmanager
+    def kept(self, raw: bytes) -> Iterator[Path]:
+        """Write an object that was admitted, and take it back if what follows fails.
+
+        It is written first, so that no crash can leave a copy elsewhere of something that the
+        folder does not know, and hands out again.
+
+        Raises:
             LocalError: It cannot be written.
         """
         envelope = signing.decode(raw)
-        admitted = self.trust.admit(raw, self.now)
         path = layout.object_path(self.path, envelope.type, envelope.id)
-        if admitted.fresh or not path.exists():
-            files.write(path, raw)
-        self._remember(envelope.id, parse(envelope))
-        return path
+        files.write(path, raw)
+        try:
+            yield path
+        except BaseException:
+            path.unlink(missing_ok=True)
+            raise
 
     def load_objects(self) -> None:
         """Read and verify every ticket, device and revocation; note what does not verify."""
@@ -121,10 +131,22 @@ class Folder:
             if envelope.type is not object_type:
                 self.problems.append(f"{path}: it holds a {envelope.type.value}")
                 return
-            self._remember(envelope.id, parse(envelope))
+            found = parse(envelope)
+            self._reserve(found)
             self.trust.admit(raw, self.now)
+            self._remember(envelope.id, found)
         except PeerError as error:
             self.problems.append(f"{path}: {error.message}")
+
+    def _reserve(self, value: object) -> None:
+        # Before it is verified: an address too many out of use does no harm, one given twice does.
+        match value:
+            case Ticket():
+                self.taken.append(value.addresses)
+            case Device():
+                self.taken.append(IPv4Network(value.address4))
+            case _:
+                pass
 
     def _remember(self, object_id: bytes, value: object) -> None:
         match value:

@@ -1,5 +1,6 @@
 """`hedgerow admin approve`: sign a device that asked to join."""
 
+from contextlib import nullcontext
 from ipaddress import IPv4Network
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -73,10 +74,11 @@ def approve(  # noqa: PLR0913 - a click command has a parameter for each of its 
             asked = _read(request or "")
             wish = enrol.Wish(name, tags, owner, address, lifetime)
             registrar = unlock_role(folder, "registrar", key_paths, passphrase_files)
-            made, _ = enrol.approve(folder, registrar, asked, wish, bootstrap=members)
-    text = made.encode()
-    if out is not None:
-        files.write(out, f"{text}\n".encode())
+            made = enrol.approve(folder, registrar, asked, wish, bootstrap=members)
+        text = made.encode()
+        with nullcontext() if again else folder.kept(made.device_raw):
+            if out is not None:
+                files.write(out, f"{text}\n".encode())
     _tell(made, None if out else text, out, as_json=as_json)
 
 
@@ -85,9 +87,8 @@ def _read(request: str) -> "Request":
     from crypto.invite import Request
     from node.admin import files
 
-    path = Path(request)
-    if not request.startswith("hgq1") and len(request) < 4096 and path.is_file():
-        request = files.read(path).decode(errors="replace")
+    if not request.startswith(("hgq1", "hgr1", "hga1")):
+        request = files.read(Path(request)).decode(errors="replace")
     return Request.decode(request)
 
 

@@ -67,7 +67,7 @@ def invite(  # noqa: PLR0913 - a click command has a parameter for each of its o
         members = via_members(folder, via, via_files)
         wish = enrol.Wish(name, tags, owner, address, expires)
         registrar = unlock_role(folder, "registrar", key_paths, passphrase_files)
-        made, path = enrol.invite(
+        made = enrol.invite(
             folder,
             registrar,
             wish,
@@ -75,9 +75,10 @@ def invite(  # noqa: PLR0913 - a click command has a parameter for each of its o
             ephemeral_minutes=ephemeral,
             bootstrap=members,
         )
-    text = made.encode()
-    if out is not None:
-        files.write(out, f"{text}\n".encode(), mode=files.SECRET_MODE)
+        text = made.encode()
+        with folder.kept(made.ticket_raw) as path:
+            if out is not None:
+                files.write(out, f"{text}\n".encode(), mode=files.SECRET_MODE)
     ticket = made.ticket
     if as_json:
         report.emit(

@@ -102,7 +102,8 @@ def unlock_role(
     for path in candidates:
         if keyfile.load(path).public in allowed:
             return unlock([path], passphrases)[0]
-    where = f"{paths[0]} is" if paths else f"no key file in {folder.path / 'keys'} is"
+    here = folder.path / layout.KEYS
+    where = f"{paths[0]} is no" if paths else f"no key file in {here} is a"
     raise LocalError(
         f"{where} {role} key of this mesh",
         remedy="name one with --key FILE; `hedgerow admin show` lists who holds which role",

@@ -69,12 +69,12 @@ def revoke(  # noqa: PLR0913 - a click command has a parameter for each of its o
             reason=reason,
         )
         revocation.require_new(folder, what)
-        raw = revocation.revoke(
-            folder, unlock_role(folder, "revoker", key_paths, passphrase_files), what
-        )
-        if out is not None:
-            files.write(out, raw)
-        path = folder.add(raw)
+        revoker = unlock_role(folder, "revoker", key_paths, passphrase_files)
+        raw = revocation.revoke(folder, revoker, what)
+        folder.admit(raw)
+        with folder.kept(raw) as path:
+            if out is not None:
+                files.write(out, raw)
     answer = publish_to(raw, state, socket) if publish else None
     if as_json:
         report.emit(
