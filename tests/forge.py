@@ -20,9 +20,12 @@ from hashlib import sha256
 from ipaddress import IPv4Address, IPv4Network
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+import pytest
+
 from crypto import signing
 from crypto.clock import Interval
 from crypto.codec import Value, dumps
+from crypto.errors import PeerError
 from crypto.identity import DeviceKeys, overlay6
 from crypto.objects import (
     Accusation,
@@ -469,6 +472,30 @@ def settling(*devices: Forged[Device], closed: Iterable[Forged[Ticket]] = ()) ->
         devices={d.body.name: DirectoryDevice(d.body.device_id) for d in devices},
         closed_tickets=tuple(ticket.id for ticket in closed),
     )
+
+
+def snapshot(trust: Trust, now: float = NOW + 100) -> tuple[object, ...]:
+    """Return all that can be told of a trust, to see that nothing of it has changed."""
+    return (
+        trust.version,
+        list(trust.objects()),
+        (trust.head_id, trust.candidate_id, trust.missing(), trust.conflicts()),
+        (trust.root, trust.floor),
+        dict(trust.devices(at(now))),
+        trust.next_change(at(now)),
+    )
+
+
+def refused(
+    trust: Trust, raw: bytes, error: type[PeerError], *, now: float = NOW + 100
+) -> PeerError:
+    """Assert that an object is refused with exactly this error and that nothing has changed."""
+    before = snapshot(trust, now)
+    with pytest.raises(error) as caught:
+        trust.admit(raw, at(now))
+    assert type(caught.value) is error
+    assert snapshot(trust, now) == before
+    return caught.value
 
 
 def single(address: str) -> IPv4Network:

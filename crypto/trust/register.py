@@ -1,8 +1,8 @@
 """What is known of enrolment: tickets, devices, and who sponsored whom. Storage only.
 
 A device that came with a ticket is *pending* until a member has sponsored it or a directory has
-settled it; pending ones are few, are not passed on, and the oldest make room. All bounds here drop
-the last by an order that every node shares, so that full tables agree too.
+settled it. Of those the oldest make room for newer ones, as they cost nobody but their makers. All
+other bounds drop the last by an order that every node shares, so that full tables agree too.
 """
 
 from collections.abc import Iterator

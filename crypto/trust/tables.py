@@ -110,8 +110,10 @@ class Tables:
                 return self.register.sponsorship(object_id) is not None
             case ObjectType.HEAD:
                 return self.heads.raw(object_id) is not None
-            case _:
+            case ObjectType.ROOT:
                 return self.roots.raw(object_id) is not None
+            case _:
+                return False
 
     def has_say(self, registrars: frozenset[bytes]) -> bool:
         """Say whether what these registrar keys have signed counts."""
@@ -130,11 +132,16 @@ class Tables:
         return self.roots.raw(object_id) or self.heads.raw(object_id)
 
     def objects(self) -> Iterator[tuple[ObjectType, bytes, bytes]]:
-        """Give everything to keep and to pass on, each after what it rests on."""
+        """Give everything to keep and to pass on, each after what it rests on.
+
+        Devices without a sponsor are among them: who waits for one has to remember himself, and
+        whoever is to sponsor him has to hear of him.
+        """
         yield from _typed(ObjectType.ROOT, self.roots.chain)
         yield from _typed(ObjectType.HEAD, self.heads)
         yield from _typed(ObjectType.TICKET, self.register.tickets.values())
         yield from _typed(ObjectType.DEVICE, self.register.devices.values())
+        yield from _typed(ObjectType.DEVICE, self.register.pending.values())
         yield from _typed(ObjectType.SPONSOR, self._sponsorships())
         yield from _typed(ObjectType.REVOKE, self.revocations)
 
