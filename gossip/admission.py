@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from crypto.errors import ConstraintError, LocalError, ObjectError, PeerError, RevokedError
+from crypto.errors import ConstraintError, LocalError, ObjectError, PeerError
 from crypto.objects import Device, Revoke, RevokeKind, Sponsor, parse
 from crypto.signing import ObjectType, decode, seal
 from gossip import hello, limits
@@ -28,6 +28,7 @@ JOIN: Final = "join"
 JOIN_SECONDS: Final = 1.0
 JOIN_MAX_SECONDS: Final = 60.0
 PENDING_SECONDS: Final = 10.0
+REASON_CHARACTERS_MAX: Final = 200
 _KEY_BYTES: Final = 32
 
 
@@ -46,7 +47,8 @@ class Admission:
         self._sent: OrderedDict[bytes, _Sent] = OrderedDict()
         self._seeds: dict[bytes, Seed] = {}
         self._last_heard_ms: dict[bytes, int] = {}
-        self._last_sent_ms = 0
+        self._refused_ms: OrderedDict[bytes, int] = OrderedDict()
+        self._last_sent_ms = core.record.booted_ms
         self._joins = 0
         self._alarmed = ""
         self._budget = Bucket(
@@ -83,7 +85,8 @@ class Admission:
         record = core.record.raw
         if static is None or record is None:
             return None
-        self._last_sent_ms = max(self._last_sent_ms + 1, core.wall_ms(now))
+        epoch = core.record.epoch
+        self._last_sent_ms = max(self._last_sent_ms, epoch.boot_ms, core.wall_ms(now) - 1) + 1
         body = self._introduction() or hello.HelloBody(
             self._last_sent_ms, core.sessions.public, member=record
         )
@@ -123,32 +126,27 @@ class Admission:
 
     def on_hello(self, now: float, source: Address, data: bytes) -> None:
         """Answer a hello that deserves it."""
+        core = self._core
         opened = self._open(now, data)
         if opened is None:
             return
-        core = self._core
-        try:
-            self._welcome(now, opened)
-        except RevokedError as error:
-            self._reply(now, source, opened, self._refusal(source, opened, error))
-            return
-        except PeerError as error:
-            core.count("joins_refused")
-            body = hello.ReplyBody(accepted=False, observed=source, reason=error.message[:200])
-            self._reply(now, source, opened, body)
-            return
+        if not self._is_known(opened):
+            refusal = self._introduced(now, source, opened)
+            if refusal is not None:
+                self._refuse(now, source, opened, refusal)
+                return
         if not self._is_known(opened):
             core.count("hellos_by_strangers")
             core.prober.catch_up(now)
             return
-        unsolicited = core.paths.is_unsolicited(now, source)
+        unsolicited = core.paths.contacted.is_unsolicited(now, source)
+        self._take(now, opened)
         body = hello.ReplyBody(
             accepted=True,
             observed=source,
             session_key=core.sessions.public,
             member=core.record.raw,
         )
-        self._take(now, opened)
         self._reply(now, source, opened, body)
         core.paths.heard(now, opened.device_id, source)
         if unsolicited:
@@ -177,7 +175,7 @@ class Admission:
         del self._sent[echo]
         target = sent.pending.target
         if not body.accepted or body.session_key is None:
-            self._refused(now, body)
+            self._take_refusal(now, body)
         elif core.may_talk(target):
             self._accepted(now, source, sent, body)
 
@@ -210,11 +208,24 @@ class Admission:
             core.count("hellos_invalid")
             return None
         ahead_ms = core.config.hello_ahead_seconds * 1_000
-        last = self._last_heard_ms.get(opened.device_id, core.record.booted_ms)
-        if not last < opened.body.sent_ms <= core.wall_ms(now) + ahead_ms:
+        if not self._newest_ms(opened) < opened.body.sent_ms <= core.wall_ms(now) + ahead_ms:
             core.count("hellos_replayed")
             return None
         return opened
+
+    def _newest_ms(self, opened: hello.Opened) -> int:
+        """Return what a hello has to be younger than.
+
+        Our own boot, the sender's boot by its record, and the last hello of the sender's.
+        """
+        entry = self._core.members.get(opened.device_id)
+        booted = 0 if entry is None or entry.epoch is None else entry.epoch.boot_ms
+        return max(
+            self._core.record.booted_ms,
+            booted,
+            self._last_heard_ms.get(opened.device_id, 0),
+            self._refused_ms.get(opened.device_id, 0),
+        )
 
     def _is_known(self, opened: hello.Opened) -> bool:
         device = self._core.devices.get(opened.device_id)
@@ -222,70 +233,104 @@ class Admission:
             return device.gossip_public == opened.static_public
         return self._core.guests.get(opened.device_id) == opened.static_public
 
-    def _welcome(self, now: float, opened: hello.Opened) -> None:
-        """Admit what an unknown sender brings along, and vouch for it if that is what it lacks.
+    def _introduced(
+        self, now: float, source: Address, opened: hello.Opened
+    ) -> hello.ReplyBody | None:
+        """Let an unknown sender in if what it brings allows it; return why not, if it may know.
 
-        Raises:
-            RevokedError: If the sender is a device that was removed.
-            PeerError: If what it brings does not make it a device of this mesh.
+        It may know if it has proven to be a device that was removed, or one with a valid ticket.
         """
         core = self._core
-        if self._is_known(opened):
-            return
         if core.trust.is_revoked(RevokeKind.DEVICE, opened.device_id):
-            if self._owns(opened):
-                raise RevokedError("this device was removed from the mesh")
-            return
+            return self._removal(source, opened)
+        try:
+            identity = self._admit_device(now, opened)
+        except PeerError:
+            core.count("hellos_refused")
+            return None
+        if identity is None or core.in_force(opened.device_id):
+            return None
+        try:
+            self._vouch(now, opened.device_id, identity)
+        except PeerError as error:
+            core.count("joins_refused")
+            reason = error.message[:REASON_CHARACTERS_MAX]
+            return hello.ReplyBody(accepted=False, observed=source, reason=reason)
+        core.count("joins_accepted")
+        return None
+
+    def _admit_device(self, now: float, opened: hello.Opened) -> bytes | None:
+        """Admit the ticket and device that a hello carries; return the device's object id.
+
+        Raises:
+            PeerError: If one of them is not acceptable.
+        """
+        core = self._core
         if opened.body.device is None:
-            return
+            return None
         envelope = decode(opened.body.device)
         device = parse(envelope)
         if not isinstance(device, Device) or device.device_id != opened.device_id:
-            return
+            return None
         if device.gossip_public != opened.static_public:
-            return
+            return None
         if opened.body.ticket is not None:
             core.intake.publish(now, opened.body.ticket)
         core.intake.publish(now, opened.body.device)
         core.roster.look(now)
-        if not core.in_force(device.device_id):
-            self._vouch(now, device, envelope.id)
+        return envelope.id
 
-    def _owns(self, opened: hello.Opened) -> bool:
-        """Say whether the sender has proven the static key that its device object names."""
-        device = self._core.trust.device(opened.device_id)
-        return device is not None and device.gossip_public == opened.static_public
+    def _vouch(self, now: float, device_id: bytes, identity: bytes) -> None:
+        """Sponsor a device that came with a ticket.
 
-    def _vouch(self, now: float, device: Device, identity: bytes) -> None:
+        Raises:
+            PeerError: If this member may not, or it did not help.
+        """
         core = self._core
         wall = core.wall(now)
-        if device.ticket is None:
-            reason = core.trust.device_state(device.device_id, wall)[1]
-            raise ConstraintError(f"the device is not in force: {reason}")
         may, reason = core.trust.may_sponsor(identity, core.me, wall)
-        if not may:
+        device = self._pending(identity)
+        if not may or device is None or device.ticket is None:
             raise ConstraintError(f"this member does not vouch for the device: {reason}")
         sponsor = Sponsor(identity, device.ticket, core.wall_seconds(now), core.me)
         seeds = [core.keys.sign_seed]
         payload = sponsor.to_payload()
         core.intake.publish(now, seal(ObjectType.SPONSOR, core.own.mesh_id, payload, seeds))
         core.roster.look(now)
-        if not core.in_force(device.device_id):
-            reason = core.trust.device_state(device.device_id, core.wall(now))[1]
-            raise ConstraintError(f"the device is not in force: {reason}")
-        core.count("joins_accepted")
+        if not core.in_force(device_id):
+            raise ConstraintError(
+                f"the device is not in force: {core.trust.device_state(device_id, wall)[1]}"
+            )
 
-    def _refusal(
-        self, source: Address, opened: hello.Opened, error: RevokedError
-    ) -> hello.ReplyBody:
+    def _pending(self, identity: bytes) -> Device | None:
+        raw = self._core.trust.raw(identity)
+        body = None if raw is None else parse(decode(raw))
+        return body if isinstance(body, Device) else None
+
+    def _removal(self, source: Address, opened: hello.Opened) -> hello.ReplyBody | None:
+        """Return the word that a device was removed, with proof, if the sender is that device."""
+        device = self._core.trust.device(opened.device_id)
+        if device is None or device.gossip_public != opened.static_public:
+            return None
         for kind, _, raw in self._core.trust.objects():
-            if kind is ObjectType.REVOKE:
-                revoke = parse(decode(raw))
-                if isinstance(revoke, Revoke) and revoke.subject == opened.device_id:
-                    return hello.ReplyBody(
-                        accepted=False, observed=source, evidence=raw, reason=error.message
-                    )
-        return hello.ReplyBody(accepted=False, observed=source, reason=error.message)
+            revoke = parse(decode(raw)) if kind is ObjectType.REVOKE else None
+            if isinstance(revoke, Revoke) and revoke.subject == opened.device_id:
+                return hello.ReplyBody(
+                    accepted=False,
+                    observed=source,
+                    evidence=raw,
+                    reason="this device was removed from the mesh",
+                )
+        return None
+
+    def _refuse(
+        self, now: float, source: Address, opened: hello.Opened, body: hello.ReplyBody
+    ) -> None:
+        """Say no, once to each hello."""
+        if len(self._refused_ms) >= limits.REFUSED_DEVICES_MAX:
+            self._refused_ms.popitem(last=False)
+        self._refused_ms[opened.device_id] = opened.body.sent_ms
+        self._reply(now, source, opened, body)
 
     def _take(self, now: float, opened: hello.Opened) -> None:
         """Apply what an accepted hello says about its sender."""
@@ -299,14 +344,13 @@ class Admission:
         self, now: float, source: Address, opened: hello.Opened, body: hello.ReplyBody
     ) -> None:
         core = self._core
-        self._last_heard_ms[opened.device_id] = opened.body.sent_ms
         data = hello.seal_reply(core.own, opened, core.entropy(_KEY_BYTES), body)
         if data is None:
             core.count("replies_too_long")
             return
         core.send(now, source, data)
 
-    def _refused(self, now: float, body: hello.ReplyBody) -> None:
+    def _take_refusal(self, now: float, body: hello.ReplyBody) -> None:
         if body.evidence is not None:
             self._core.intake.take(now, body.evidence, None)
         self._alarm("join-refused", body.reason or "a member refuses to talk to this device")

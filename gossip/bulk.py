@@ -124,10 +124,16 @@ class Bulk:
             piece = data[start : start + limits.CHUNK_BYTES]
             if not piece:
                 continue
-            if not self._served.take(now, peer, len(piece)):
-                core.count("chunks_rate_limited")
+            if not self.may_serve(now, peer, len(piece)):
                 return
             core.transport.send(now, peer, m.Chunk(request.id, index, len(data), piece))
+
+    def may_serve(self, now: float, peer: bytes, size: int) -> bool:
+        """Take `size` bytes out of what a peer may ask for, and say whether there was enough."""
+        if self._served.take(now, peer, size):
+            return True
+        self._core.count("served_over_limit")
+        return False
 
     def on_chunk(self, now: float, peer: bytes, chunk: m.Chunk) -> None:
         """Keep a chunk that was asked of this peer; finish the whole with the last one."""

@@ -52,6 +52,7 @@ class Core:
         counters: How often what happened, by name.
         devices: Devices in force at the last look, by id.
         device: This device's own device envelope, if the driver gave it.
+        is_removed: Whether this device itself is revoked: then it talks to nobody.
         guests: Members to join through that trust does not know yet: their static gossip keys.
         health: Lifeguard's local health score; 0 is good.
         heard_at: When any member last proved itself to us.
@@ -91,6 +92,7 @@ class Core:
         self.counters: Counter[str] = Counter()
         self.devices: dict[bytes, Device] = {}
         self.device: bytes | None = None
+        self.is_removed = False
         self.guests: dict[bytes, bytes] = {}
         self.health = 0
         self.heard_at = 0.0
@@ -137,7 +139,7 @@ class Core:
         """Send one datagram."""
         self.counters["datagrams_sent"] += 1
         self.counters["bytes_sent"] += len(data)
-        self.paths.sent_to(now, address)
+        self.paths.contacted.add(now, address)
         self._sink.send(address, data)
 
     def worsen(self, points: int) -> None:
@@ -153,4 +155,5 @@ class Core:
 
         The latter is only a carrier: whatever it brings is verified like everything else.
         """
-        return device_id in self.devices or device_id in self.guests
+        known = device_id in self.devices or device_id in self.guests
+        return known and not self.is_removed

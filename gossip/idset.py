@@ -25,6 +25,7 @@ class IdSet:
         self._ranks: dict[bytes, int] = {}
         self._buckets: list[set[bytes]] = [set() for _ in range(_BUCKETS)]
         self._sums = [0] * _BUCKETS
+        self._total = 0
         self._print: bytes | None = None
 
     def __len__(self) -> int:
@@ -43,8 +44,7 @@ class IdSet:
         self._ranks[identity] = rank
         self._by_short[identity[:SHORT_ID_BYTES]] = identity
         self._buckets[identity[0]].add(identity)
-        self._sums[identity[0]] += int.from_bytes(identity, "big")
-        self._print = None
+        self._change(identity, int.from_bytes(identity, "big"))
 
     def discard(self, identity: bytes) -> None:
         """Remove an id if it is there."""
@@ -53,8 +53,7 @@ class IdSet:
         del self._by_short[identity[:SHORT_ID_BYTES]]
         del self._ranks[identity]
         self._buckets[identity[0]].remove(identity)
-        self._sums[identity[0]] -= int.from_bytes(identity, "big")
-        self._print = None
+        self._change(identity, -int.from_bytes(identity, "big"))
 
     def full(self, short: bytes) -> bytes | None:
         """Return the id with this short form, or None."""
@@ -63,7 +62,7 @@ class IdSet:
     def fingerprint(self) -> bytes:
         """Return the fingerprint of the whole set."""
         if self._print is None:
-            self._print = _fingerprint(sum(self._sums), len(self))
+            self._print = _fingerprint(self._total, len(self))
         return self._print
 
     def summary(self, prefix: str) -> tuple[bytes, int]:
@@ -87,6 +86,11 @@ class IdSet:
     def missing(self, shorts: Iterable[bytes]) -> list[bytes]:
         """Return those of the short ids that are not here, in order."""
         return [short for short in shorts if short not in self._by_short]
+
+    def _change(self, identity: bytes, number: int) -> None:
+        self._sums[identity[0]] += number
+        self._total += number
+        self._print = None
 
 
 def _span(prefix: str) -> range:

@@ -34,6 +34,9 @@ CHECKS_PER_SECOND: Final = 2_000.0
 """Unknown objects of one peer that are looked into."""
 
 CHECK_BURST: Final = 4_000.0
+REFUSED_DEVICES_MAX: Final = 256
+"""Devices that were told no, remembered so that a replay is not told again."""
+
 REFUSED_IDS_MAX: Final = 1_024
 QUEUE_ITEMS_MAX: Final = 1_024
 """Of each class of broadcasts; the most often sent goes first."""
@@ -41,6 +44,10 @@ QUEUE_ITEMS_MAX: Final = 1_024
 SYNC_ENTRIES_MAX: Final = 16
 """Ranges in one sync message."""
 
+SYNCS_PER_SECOND: Final = 20.0
+"""Sync messages of one peer that are answered."""
+
+SYNC_BURST: Final = 64.0
 SYNC_DATAGRAMS_MAX: Final = 8
 """Datagrams of ids that one sync message may be answered with."""
 
@@ -78,4 +85,4 @@ CONTACTED_MAX: Final = 1_024
 SEEDS_MAX: Final = 64
 SERVED_BYTES_PER_SECOND: Final = 8.0 * 1_024 * 1_024
 SERVED_BURST_BYTES: Final = 1.0 * 1_024 * 1_024
-"""What all chunk requests of one peer may cost."""
+"""What all that one peer asks for may cost."""

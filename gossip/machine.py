@@ -285,7 +285,7 @@ class Machine:
             m.Ack: lambda now, peer, _, msg: core.prober.on_ack(now, peer, msg),
             m.PingRequest: lambda now, peer, _, msg: core.prober.on_request(now, peer, msg),
             m.RelayedAck: lambda _now, peer, _, msg: core.prober.on_relayed_ack(peer, msg),
-            m.Nack: lambda _now, _peer, _, msg: core.prober.on_nack(msg),
+            m.Nack: lambda _now, peer, _, msg: core.prober.on_nack(peer, msg),
             m.Punch: lambda now, peer, _, msg: core.paths.on_punch_message(now, peer, msg),
             m.Push: lambda now, peer, _, msg: push(now, peer, msg),
             m.Offer: lambda now, peer, _, msg: core.bulk.on_offer(now, peer, msg),
@@ -307,6 +307,7 @@ class Machine:
         return {
             broadcast.FLUSH: lambda now, _: core.broadcast.on_timer(now),
             paths.PUNCH: core.paths.on_punch,
+            paths.AGAIN: core.paths.on_again,
             paths.KEEP: core.paths.on_keep,
             paths.CONTACT: core.paths.on_contact,
             paths.DEGREE: lambda now, _: core.paths.on_degree(now),

@@ -10,18 +10,17 @@ quick datagrams in each epoch of the record, and beyond that the slow back-off o
 dead members, so that nobody can aim a mesh at a stranger.
 """
 
-from collections import OrderedDict
-from dataclasses import dataclass, field
 from typing import Final
 
-from crypto.objects import Epoch
 from gossip import limits
 from gossip import messages as m
 from gossip.buckets import Buckets
 from gossip.core import Core
 from gossip.events import Address, MemberState, PathChanged
+from gossip.path import Contacted, Path
 
 PUNCH: Final = "punch"
+AGAIN: Final = "punch-again"
 KEEP: Final = "keep"
 CONTACT: Final = "contact"
 DEGREE: Final = "degree"
@@ -31,43 +30,9 @@ QUICK_MAX: Final = 3
 IDLE_SECONDS: Final = 60.0
 """A path through a NAT that was silent this long is not counted on for news."""
 
-SOLICITED_SECONDS: Final = 300.0
 CHALLENGE_GAP_SECONDS: Final = 0.1
 PUNCHES_PER_SECOND: Final = 8.0
 PUNCH_BURST: Final = 64.0
-
-
-@dataclass(slots=True)
-class Path:
-    """What is known about the way to one member.
-
-    Attributes:
-        address: Where it is, proven or only seen.
-        proven: Whether it answered from there.
-        last_proven: The last address that was proven, also when the path is lost.
-        heard_at: When a datagram last came from `address`.
-        round_trip: Smoothed round trip, seconds.
-        unanswered: Keepalives without an answer.
-        challenged_at: When another address was last asked for proof.
-        step: Next step of the running attempt; None when none runs.
-        started_at: When that attempt began.
-        spent: Quick datagrams to addresses not proven, in `spent_epoch`.
-        spent_epoch: The record epoch that `spent` counts for.
-        contacts: Contacts with the member since it is dead.
-    """
-
-    address: Address | None = None
-    proven: bool = False
-    last_proven: Address | None = None
-    heard_at: float = float("-inf")
-    round_trip: float | None = None
-    unanswered: int = 0
-    challenged_at: float = float("-inf")
-    step: int | None = None
-    started_at: float = float("-inf")
-    spent: dict[Address, int] = field(default_factory=dict)
-    spent_epoch: Epoch | None = None
-    contacts: int = 0
 
 
 class Paths:
@@ -78,7 +43,7 @@ class Paths:
         self._paths: dict[bytes, Path] = {}
         self._proven: set[bytes] = set()
         self._wanted: set[bytes] = set()
-        self._contacted: OrderedDict[str, float] = OrderedDict()
+        self.contacted = Contacted()
         self._punches = Buckets(rate=PUNCHES_PER_SECOND, burst=PUNCH_BURST)
         self._now = 0.0
         self.ever_proven = False
@@ -138,22 +103,30 @@ class Paths:
             return
         if self._core.members.state(device_id) is MemberState.LEFT:
             return
-        if now - path.started_at < self._core.config.punch_restart_gap_seconds:
+        next_at = path.started_at + self._core.config.punch_restart_gap_seconds
+        if now < next_at:
+            if device_id in self._wanted:
+                self._core.timers.set(AGAIN, next_at, device_id)
             return
         path.started_at, path.step = now, 0
         self.on_punch(now, device_id)
 
     def moved(self, now: float) -> None:
-        """Our own addresses changed: show every member we have a path to where we are now."""
-        self._contacted.clear()
-        for device_id in sorted(self._proven):
-            path = self._paths[device_id]
-            if path.address is not None:
-                self._core.admission.greet(now, device_id, [path.address])
-                path.unanswered += 1
-                self._core.timers.set(
-                    KEEP, now + self._core.config.keepalive_retry_seconds, device_id
-                )
+        """Our own addresses changed: show those we have a path to where we are now.
+
+        That is the wanted ones and a few others; the rest find out by the next ping.
+        """
+        self.contacted.clear()
+        others = sorted(self._proven - self._wanted)
+        self._core.random.shuffle(others)
+        shown = others[: self._core.config.degree(len(others))]
+        for device_id in [*sorted(self._proven & self._wanted), *shown]:
+            address = self._paths[device_id].address
+            if address is not None:
+                self._core.admission.greet(now, device_id, [address])
+                self._paths[device_id].unanswered += 1
+                wait = self._core.config.keepalive_retry_seconds
+                self._core.timers.set(KEEP, now + wait, device_id)
         for device_id in sorted(self._wanted - self._proven):
             self.attempt(now, device_id)
 
@@ -162,7 +135,7 @@ class Paths:
         if self._paths.pop(device_id, None) is not None and device_id in self._proven:
             self._proven.discard(device_id)
             self._core.emit(PathChanged(device_id, None))
-        for kind in (PUNCH, KEEP, CONTACT):
+        for kind in (PUNCH, AGAIN, KEEP, CONTACT):
             self._core.timers.cancel(kind, device_id)
 
     # What happened.
@@ -189,7 +162,7 @@ class Paths:
         """
         self._core.heard_at = self._now = now
         path = self._path(device_id)
-        path.round_trip = _smooth(path.round_trip, round_trip)
+        path.measured(round_trip)
         if path.proven and path.address != address and path.heard_at > now - round_trip:
             return
         moved = not path.proven or path.address != address
@@ -216,6 +189,8 @@ class Paths:
             self._proven.discard(device_id)
             self._core.emit(PathChanged(device_id, None))
             self._core.timers.set_earlier(DEGREE, now)
+            for anchor in self._anchors():
+                self._keep(now, anchor)
         if device_id in self._wanted:
             self.attempt(now, device_id)
 
@@ -237,17 +212,6 @@ class Paths:
         self.lost(now, device_id)
         self._path(device_id).step = None
         self._core.timers.cancel(PUNCH, device_id)
-
-    def sent_to(self, now: float, address: Address) -> None:
-        """Note that we sent to an address, so that what comes from there is no surprise."""
-        self._contacted[address[0]] = now
-        self._contacted.move_to_end(address[0])
-        if len(self._contacted) > limits.CONTACTED_MAX:
-            self._contacted.popitem(last=False)
-
-    def is_unsolicited(self, now: float, source: Address) -> bool:
-        """Say whether nothing of ours can have opened a NAT for a datagram from `source`."""
-        return now - self._contacted.get(source[0], float("-inf")) > SOLICITED_SECONDS
 
     # Relayed hellos.
 
@@ -287,6 +251,11 @@ class Paths:
             self._core.timers.set(PUNCH, now + wait, device_id)
         else:
             path.step = None
+
+    def on_again(self, now: float, device_id: bytes) -> None:
+        """Begin the attempt that came too soon after another."""
+        if device_id in self._wanted and not self.is_proven(device_id):
+            self.attempt(now, device_id)
 
     def on_keep(self, now: float, device_id: bytes) -> None:
         """Ping a kept path that was silent, or give it up."""
@@ -345,17 +314,17 @@ class Paths:
         self._core.timers.set(KEEP, now + self._core.config.keepalive_seconds * draw, device_id)
 
     def _is_kept(self, device_id: bytes) -> bool:
-        """Say whether a path is kept open: wanted, or an anchor of a node others cannot reach."""
-        if device_id in self._wanted:
-            return True
-        if self._core.record.reachable:
-            return False
-        return device_id in self.helpers_by_rank(self._core.config.anchors)
+        return device_id in self._wanted or device_id in self._anchors()
 
-    def helpers_by_rank(self, count: int) -> list[bytes]:
-        """Return the `count` proven members to keep as anchors, the same ones each time."""
+    def _anchors(self) -> list[bytes]:
+        """Return whom a node that others may not reach keeps a path to; the same ones each time.
+
+        Those that everybody can reach come first: they are of most use to others.
+        """
+        if self._core.record.reachable:
+            return []
         able = sorted(self._proven, key=lambda i: (not self._is_reachable(i), i))
-        return able[:count]
+        return able[: self._core.config.anchors]
 
     def _is_reachable(self, device_id: bytes) -> bool:
         entry = self._core.members.get(device_id)
@@ -405,8 +374,3 @@ class Paths:
         if hello is not None and len(hello) <= limits.RELAYED_HELLO_BYTES_MAX:
             for helper in helpers:
                 self._core.transport.send(now, helper, m.Punch(device_id, hello))
-
-
-def _smooth(before: float | None, sample: float) -> float:
-    """Return the smoothed round trip (RFC 6298 section 2, alpha = 1/8)."""
-    return sample if before is None else before + (sample - before) / 8

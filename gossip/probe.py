@@ -38,15 +38,15 @@ class Probe:
         ends_at: When the round is over.
         direct: Whether a ping went along a proven path.
         asked: Members asked to ping it.
-        nacks: How many of them said "no answer".
+        silent: Those of them that have not said anything.
         tried: Whether one of those had a path.
     """
 
     target: bytes
     ends_at: float
     direct: bool = False
-    asked: int = 0
-    nacks: int = 0
+    asked: frozenset[bytes] = frozenset()
+    silent: set[bytes] = field(default_factory=set)
     tried: bool = False
 
 
@@ -214,14 +214,15 @@ class Prober:
 
     def on_relayed_ack(self, sender: bytes, ack: m.RelayedAck) -> None:
         """Take a helper's word that the target answered."""
-        if ack.seq in self._probes and sender != self._probes[ack.seq].target:
+        probe = self._probes.get(ack.seq)
+        if probe is not None and sender in probe.asked:
             self._succeeded(ack.seq)
 
-    def on_nack(self, nack: m.Nack) -> None:
+    def on_nack(self, sender: bytes, nack: m.Nack) -> None:
         """Count a helper's "no answer": the helper at least is well, and so are we."""
         probe = self._probes.get(nack.seq)
-        if probe is not None and probe.nacks < probe.asked:
-            probe.nacks += 1
+        if probe is not None and sender in probe.silent:
+            probe.silent.remove(sender)
             probe.tried = probe.tried or nack.tried
 
     # Timers.
@@ -247,7 +248,7 @@ class Prober:
         probe = self._drop_probe(int.from_bytes(key, "big"))
         if probe is None or not self._core.in_force(probe.target):
             return
-        self._core.worsen(probe.asked - probe.nacks if probe.asked else 1)
+        self._core.worsen(len(probe.silent) if probe.asked else 1)
         if not probe.direct and not probe.tried:
             self._core.count("probes_without_evidence")
             return
@@ -292,7 +293,8 @@ class Prober:
     def _ask_others(self, now: float, seq: int, probe: Probe) -> None:
         helpers = self._core.paths.helpers(probe.target, self._core.config.indirect_probes)
         budget = max(0, int((probe.ends_at - now) * 1_000))
-        probe.asked = len(helpers)
+        probe.asked = frozenset(helpers)
+        probe.silent = set(helpers)
         for helper in helpers:
             self._core.transport.send(now, helper, m.PingRequest(seq, probe.target, budget))
 

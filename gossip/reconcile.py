@@ -15,6 +15,7 @@ from typing import Final
 
 from gossip import limits
 from gossip import messages as m
+from gossip.buckets import Buckets
 from gossip.core import Core
 from gossip.events import MemberState, Synced
 
@@ -59,6 +60,7 @@ class Reconciler:
         self._peers: dict[bytes, Peering] = {}
         self._asked: dict[bytes, bytes] = {}
         self._synced = False
+        self._rate = Buckets(rate=limits.SYNCS_PER_SECOND, burst=limits.SYNC_BURST)
 
     def compare(self, now: float, peer: bytes, fingerprint: bytes) -> None:
         """Take a peer's fingerprint; begin a round if it differs and the time has come."""
@@ -111,6 +113,9 @@ class Reconciler:
         """Answer the ranges that differ: with ids where few, with fingerprints where many."""
         if not self._core.paths.is_proven(peer):
             return
+        if not self._rate.take(now, peer):
+            self._core.count("sync_rate_limited")
+            return
         self._peers.setdefault(peer, Peering()).fingerprint = sync.fingerprint
         answers: list[m.Range] = []
         have: list[bytes] = []
@@ -147,6 +152,8 @@ class Reconciler:
             raw = None if identity is None else core.intake.raw(identity)
             if identity is None or raw is None:
                 continue
+            if not core.bulk.may_serve(now, peer, len(raw)):
+                break
             if len(raw) > limits.RAW_BYTES_MAX:
                 messages.append(m.Offer(identity, len(raw)))
             else:

@@ -71,6 +71,7 @@ class Roster:
     def _look_at_self(self, now: float) -> None:
         core = self._core
         in_force = core.in_force(core.me)
+        core.is_removed = core.trust.is_revoked(RevokeKind.DEVICE, core.me)
         if self._was_in_force and not in_force:
             reason = core.trust.device_state(core.me, core.wall(now))[1]
             core.emit(Alarm("removed", f"this device is no longer in force: {reason}"))

@@ -227,16 +227,22 @@ class World:
         """Let this much time pass."""
         self.scheduler.run_until(self.scheduler.now_us + round(seconds * MICROSECONDS))
 
-    def run_until(self, condition: Callable[[], bool], *, limit_seconds: float) -> float | None:
-        """Run until `condition` holds; return how long that took, or None at the limit."""
+    def run_until(
+        self, condition: Callable[[], bool], *, limit_seconds: float, step_seconds: float = 0.001
+    ) -> float | None:
+        """Run until `condition` holds; return how long that took, or None at the limit.
+
+        The condition is looked at after each step, and steps in which nothing happens are skipped.
+        """
         start = self.scheduler.now_us
         end = start + round(limit_seconds * MICROSECONDS)
+        step = max(1, round(step_seconds * MICROSECONDS))
         while not condition():
             due = self.scheduler.next_us()
             if due is None or due > end:
                 self.scheduler.run_until(end)
                 return (end - start) / MICROSECONDS if condition() else None
-            self.scheduler.step()
+            self.scheduler.run_until(min(end, max(due, self.scheduler.now_us + step)))
         return (self.scheduler.now_us - start) / MICROSECONDS
 
     def transmit(self, host: Host, target: Address, data: bytes) -> None:
