@@ -104,6 +104,6 @@ def sign(
     run: Run, passphrase: Path, policy: Path, *numbers: int, more: tuple[object, ...] = ()
 ) -> Outcome:
     """Sign a policy with the keys of these numbers in the folder acme."""
-    keys = [text for n in numbers for text in ("--key", f"acme/keys/key-{n}.key")]
+    keys = [text for n in numbers for text in ("--key", f"acme/keys/{n}.key")]
     common = ("--dir", "acme", "--passphrase-file", passphrase)
     return run("admin", "sign", policy, *keys, *common, *more)

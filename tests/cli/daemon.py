@@ -12,6 +12,8 @@ from pathlib import Path
 from socketserver import UnixStreamServer
 from typing import Any
 
+ADMITTED = {"type": "head", "id": "ab" * 32, "fresh": True}
+
 
 @dataclass
 class Daemon:
@@ -19,7 +21,7 @@ class Daemon:
 
     socket: Path
     status: int = 200
-    reply: dict[str, Any] = field(default_factory=lambda: {"admitted": 1})
+    reply: dict[str, Any] = field(default_factory=lambda: {"admitted": [ADMITTED]})
     taken: list[tuple[str, bytes]] = field(default_factory=list)
 
 

@@ -228,7 +228,7 @@ def test_registrars_take_from_slices_of_their_own(admin: Admin) -> None:
     admin("approve", request("gateway")[1])
     slices = set()
     for number in (1, 2, 3):
-        done = admin("invite", "--key", f"acme/keys/key-{number}.key", *VIA)
+        done = admin("invite", "--key", f"acme/keys/{number}.key", *VIA)
         slices.add(Invite.decode(done.out).ticket.addresses.supernet(new_prefix=12))
     assert len(slices) == 3
 
@@ -421,10 +421,10 @@ def test_key_of_another_role_does_not_sign(run: Run, passphrase: Path, tmp_path:
     common = ("--dir", "acme", "--passphrase-file", passphrase)
     text = request("gateway")[1]
     implicit = run("admin", "approve", text, *common)
-    holder = run("admin", "approve", text, *common, "--key", "acme/keys/key-1.key")
+    holder = run("admin", "approve", text, *common, "--key", "acme/keys/1.key")
     several = run("admin", "approve", text, *common, "--key", "r.key", "--key", "r.key")
     assert "no key file in acme/keys is a registrar key of this mesh" in implicit.err
-    assert "acme/keys/key-1.key is no registrar key of this mesh" in holder.err
+    assert "acme/keys/1.key is no registrar key of this mesh" in holder.err
     assert "a single registrar key signs this, not 2" in several.err
     assert run("admin", "approve", text, *common, "--key", "r.key").code == 0
 

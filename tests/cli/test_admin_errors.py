@@ -46,7 +46,7 @@ def is_an_error(done: Outcome) -> bool:
 def signing_commands(passphrase: Path) -> list[tuple[object, ...]]:
     """Return a command of every kind that opens a key."""
     common = ("--dir", "acme", "--passphrase-file", passphrase)
-    key = ("--key", "acme/keys/key-2.key")
+    key = ("--key", "acme/keys/2.key")
     return [
         ("admin", "invite", *VIA, *common),
         ("admin", "approve", request("db1", 2)[1], *common),
@@ -144,7 +144,7 @@ def test_bundle_with_a_changed_bit(
         raw[position % len(draft)] ^= flipped
         (tmp_path / "broken.hgb").write_bytes(raw)
         before = snapshot(tmp_path)
-        done = run("admin", "sign", "--add", "broken.hgb", "--key", "acme/keys/key-2.key", *common)
+        done = run("admin", "sign", "--add", "broken.hgb", "--key", "acme/keys/2.key", *common)
         assert is_an_error(done), (position, done)
         assert snapshot(tmp_path) == before
 
@@ -163,7 +163,7 @@ def test_bundle_of_another_mesh(run: Run, mesh: Path, passphrase: Path, tmp_path
     """A bundle of a mesh of the same name is recognised by its root and refused."""
     common = ("--passphrase-file", passphrase, "--dir", "evil")
     run("admin", "init", "acme", *common)
-    keys = ("--key", "evil/keys/key-1.key", "--key", "evil/keys/key-2.key")
+    keys = ("--key", "evil/keys/1.key", "--key", "evil/keys/2.key")
     assert run("admin", "sign", "acme.toml", *keys, *common).code == 0
     before = snapshot(tmp_path)
     done = run("admin", "verify", "evil/bundles/1-1.hgb", "--dir", "acme")

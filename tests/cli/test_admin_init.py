@@ -36,7 +36,7 @@ def test_folder_and_keys_are_private(run: Run, passphrase: Path, tmp_path: Path)
     for path in (folder, *(path for path in folder.rglob("*") if path.is_dir())):
         assert stat.S_IMODE(path.stat().st_mode) == 0o700, path
     keys = sorted((folder / "keys").iterdir())
-    assert [path.name for path in keys] == ["key-1.key", "key-2.key", "key-3.key"]
+    assert [path.name for path in keys] == ["1.key", "2.key", "3.key"]
     assert {stat.S_IMODE(path.stat().st_mode) for path in keys} == {0o600}
 
 
@@ -137,7 +137,7 @@ def test_each_key_may_have_its_own_passphrase(run: Run, tmp_path: Path) -> None:
     assert run("admin", "init", "acme", "--dir", "acme", *files[:4]).code == 2
     assert run("admin", "init", "acme", "--dir", "acme", *files).code == 0
     for number in (1, 2, 3):
-        loaded = keyfile.load(tmp_path / f"acme/keys/key-{number}.key")
+        loaded = keyfile.load(tmp_path / f"acme/keys/{number}.key")
         key = keyfile.unlock(loaded, f"passphrase number {number}")
         assert key.public == loaded.public
 
@@ -150,7 +150,7 @@ def test_passphrases_are_asked_for_twice(run: Run, tmp_path: Path) -> None:
     done = run("admin", "init", "acme", "--dir", "acme", typed=typed)
     assert done.code == 0, done.err
     assert "secret" not in done.out + done.err
-    loaded = keyfile.load(tmp_path / "acme/keys/key-2.key")
+    loaded = keyfile.load(tmp_path / "acme/keys/2.key")
     assert keyfile.unlock(loaded, "second secret").public == loaded.public
 
 
@@ -158,7 +158,7 @@ def test_nobody_at_the_keyboard(run: Run, tmp_path: Path) -> None:
     """When nothing can be typed, the error says how else to give a passphrase."""
     done = run("admin", "init", "acme", "--dir", "acme", typed="")
     assert done.code == 1
-    assert "hedgerow: no passphrase was given for key-1.key" in done.err
+    assert "hedgerow: no passphrase was given for 1.key" in done.err
     assert "HEDGEROW_PASSPHRASE_FILE" in done.err
     assert snapshot(tmp_path) == {}
 

@@ -109,7 +109,7 @@ def _made(count: int, passphrases: Sequence[Path]) -> _Holders:
 
     if not 1 <= count <= 32:
         raise click.UsageError(f"--keys is 1 to 32, not {count}.")
-    names = [f"key-{number}.key" for number in range(1, count + 1)]
+    names = [f"{number}.key" for number in range(1, count + 1)]
     found = Passphrases(passphrases).find(names, new=True)
     keys = [keyfile.generate() for _ in names]
     sealed = {

@@ -110,8 +110,8 @@ def unlock_role(
     )
 
 
-def publish_to(data: bytes, state: Path | None, socket: Path | None) -> dict[str, Any]:
-    """Hand signed bytes to the node on this machine and return its answer.
+def publish_to(data: bytes, state: Path | None, socket: Path | None) -> list[dict[str, Any]]:
+    """Hand signed bytes to the node on this machine; return what it took in, object by object.
 
     Raises:
         LocalError: No node is running, it is not ours to talk to, or it refuses.
@@ -123,7 +123,8 @@ def publish_to(data: bytes, state: Path | None, socket: Path | None) -> dict[str
         raise click.UsageError("Name the node with --state or with --socket: not both.")
     if socket is None:
         socket = paths.locate(state or click.get_current_context().find_object(Path)).socket
-    return Client(socket).post("/v1/publish", data)
+    admitted: list[dict[str, Any]] = Client(socket).post("/v1/publish", data)["admitted"]
+    return admitted
 
 
 def via_members(

@@ -25,10 +25,10 @@ def publish(
     from node.admin import files
 
     loaded = [(path, files.read(path)) for path in paths]
-    answers = {str(path): publish_to(data, state, socket) for path, data in loaded}
+    admitted = [entry for _, data in loaded for entry in publish_to(data, state, socket)]
     if as_json:
-        report.emit({"published": answers})
+        report.emit({"admitted": admitted})
         return
-    for path, answer in answers.items():
-        said = ", ".join(f"{key} {value}" for key, value in answer.items())
-        click.echo(f"{path}: {said or 'taken'}")
+    for entry in admitted:
+        news = "published" if entry["fresh"] else "known already"
+        click.echo(f"{entry['type']} {entry['id'][:16]}: {news}")
