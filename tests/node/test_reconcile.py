@@ -1,0 +1,205 @@
+"""The drivers together: order, differences, and what a failure leaves standing."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import pytest
+
+from crypto.clock import Interval
+from crypto.errors import LocalError
+from node.alarms import Alarms
+from node.engine.compute import compute
+from node.engine.desired import Address, Desired, FirewallPlan, Network, TunnelPeer
+from node.kernel import links
+from node.kernel.wireguard import PeerStatus
+from node.reconcile import Reconciler
+from policy.model import Policy, Rule, Selector, SelectorKind
+from policy.ports import parse_ports
+from tests.node.engine.world import NOW, view
+
+
+class Kernel:
+    """All drivers in one, recording what they are told in order."""
+
+    backend = "fake"
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+        self.broken: set[str] = set()
+        self.intact = True
+
+    def _tell(self, word: str) -> None:
+        self.told.append(word)
+        if word in self.broken:
+            raise LocalError(f"{word} failed", remedy="look")
+
+    async def install(self, plan: FirewallPlan) -> None:
+        """Record."""
+        self._tell("install")
+
+    async def verify(self) -> bool:
+        """Say what the test says."""
+        self._tell("verify")
+        return self.intact
+
+    async def remove(self) -> None:
+        """Record."""
+        self._tell("remove")
+
+    async def up(self, interface: str, private_key: bytes, listen_port: int) -> None:
+        """Record."""
+        self._tell("up")
+
+    async def read(self) -> Mapping[bytes, PeerStatus]:
+        """Return nothing."""
+        return {}
+
+    async def down(self) -> None:
+        """Record."""
+        self._tell("down")
+
+
+class Firewall(Kernel):
+    """The firewall's half."""
+
+    async def apply(self, plan: FirewallPlan, now: float) -> None:
+        """Record."""
+        self._tell("rules")
+
+
+class Tunnel(Kernel):
+    """The tunnel's half."""
+
+    async def apply(self, peers: Mapping[bytes, TunnelPeer]) -> None:
+        """Record."""
+        self._tell("peers")
+
+
+class Rig:
+    """A reconciler over recording drivers that share one record."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.firewall, self.tunnel = Firewall(), Tunnel()
+        self.told = self.tunnel.told = self.firewall.told
+        self.broken = self.tunnel.broken = self.firewall.broken
+        self.alarms = Alarms()
+        self.reconciler = Reconciler(self.firewall, self.tunnel, self.alarms)
+
+        async def addresses(interface: str, wanted: tuple[Address, ...]) -> None:
+            self.firewall._tell("addresses")
+
+        async def routes(interface: str, networks: tuple[Network, ...]) -> None:
+            self.firewall._tell("routes")
+
+        monkeypatch.setattr(links, "set_addresses", addresses)
+        monkeypatch.setattr(links, "sync_routes", routes)
+
+    async def start(self, desired: Desired) -> None:
+        """Start, and forget what that told."""
+        await self.reconciler.start(desired, bytes(32), NOW)
+        self.told.clear()
+
+    def codes(self) -> set[str]:
+        """Return the codes of the alarms that stand."""
+        return {code for code, _ in self.alarms}
+
+
+@pytest.fixture
+def rig(monkeypatch: pytest.MonkeyPatch) -> Rig:
+    """A rig."""
+    return Rig(monkeypatch)
+
+
+def desired(*, peers: bool = True) -> Desired:
+    """Return a desired state with a peer, or with none."""
+    rule = Rule(
+        "ssh",
+        (Selector(SelectorKind.DEVICE, "alice-laptop"),),
+        (Selector(SelectorKind.DEVICE, "db1"),),
+        parse_ports("tcp/22"),
+    )
+    policy = Policy("acme", rules=(rule,) if peers else ())
+    return compute(view("db1", policy), Interval.exact(NOW)).desired
+
+
+async def test_the_deny_stands_before_there_is_an_interface(rig: Rig) -> None:
+    """Starting: table first, tunnel next, grants before peers."""
+    await rig.reconciler.start(desired(), bytes(32), NOW)
+    assert rig.told == ["install", "up", "addresses", "routes", "rules", "peers"]
+
+
+async def test_without_a_firewall_no_interface_comes_up(rig: Rig) -> None:
+    """T32: a table that cannot be loaded ends the start before anything else is touched."""
+    rig.broken.add("install")
+    with pytest.raises(LocalError, match="install failed"):
+        await rig.reconciler.start(desired(), bytes(32), NOW)
+    assert rig.told == ["install"]
+
+
+async def test_only_what_differs_is_told(rig: Rig) -> None:
+    """The firewall always hears, because its deadlines follow the clock; the rest on change."""
+    await rig.start(desired())
+    assert await rig.reconciler.apply(desired(), NOW)
+    assert rig.told == ["rules"]
+    rig.told.clear()
+    assert await rig.reconciler.apply(desired(peers=False), NOW)
+    assert rig.told == ["rules", "peers"]
+
+
+async def test_a_new_address_is_set(rig: Rig) -> None:
+    """A device that is given another address gets it on its interface."""
+    await rig.start(desired())
+    before = desired()
+    moved = replace(before, plan=replace(before.plan, address4=before.plan.address4 + 9))
+    await rig.reconciler.apply(moved, NOW)
+    assert rig.told == ["rules", "addresses", "routes"]
+
+
+@pytest.mark.parametrize(
+    ("word", "code"), [("rules", "firewall"), ("peers", "wireguard"), ("routes", "links")]
+)
+async def test_a_failure_is_an_alarm_and_is_tried_whole_again(
+    rig: Rig, word: str, code: str
+) -> None:
+    """T32: the other drivers are still told, and the next call tells all of them again."""
+    await rig.start(desired(peers=False))
+    rig.broken.add(word)
+    before = desired()
+    moved = replace(before, plan=replace(before.plan, address4=before.plan.address4 + 9))
+    assert not await rig.reconciler.apply(moved, NOW)
+    assert rig.codes() == {code}
+    assert {"rules", "peers", "addresses"} <= set(rig.told)
+    rig.broken.clear()
+    rig.told.clear()
+    assert await rig.reconciler.apply(moved, NOW)
+    assert {"rules", "peers", "addresses", "routes"} <= set(rig.told)
+    assert rig.codes() == set()
+
+
+async def test_a_table_that_another_program_changed_is_an_alarm(rig: Rig) -> None:
+    """It stands until the table is as it should be."""
+    await rig.start(desired())
+    rig.firewall.intact = False
+    await rig.reconciler.verify()
+    assert rig.codes() == {"firewall-changed"}
+    rig.firewall.intact = True
+    await rig.reconciler.verify()
+    assert rig.codes() == set()
+
+
+async def test_a_table_that_cannot_be_read_is_an_alarm(rig: Rig) -> None:
+    """A verification that fails says so."""
+    await rig.start(desired())
+    rig.broken.add("verify")
+    await rig.reconciler.verify()
+    assert rig.codes() == {"firewall"}
+
+
+async def test_after_a_farewell_nothing_is_put_back(rig: Rig) -> None:
+    """The tunnel goes first, then the table; a change that was under way changes nothing."""
+    await rig.start(desired())
+    await rig.reconciler.stop()
+    assert rig.told == ["down", "remove"]
+    assert await rig.reconciler.apply(desired(peers=False), NOW)
+    await rig.reconciler.verify()
+    assert rig.told == ["down", "remove"]
