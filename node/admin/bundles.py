@@ -22,6 +22,7 @@ from crypto.errors import (
 from crypto.objects import Directory, Head, PartRef, Root
 from crypto.signing import ObjectType
 from node.admin import files, layout
+from node.admin.changes import Side
 from node.admin.folder import Folder
 from node.admin.keyfile import OpenKey
 from policy.checks import TestFailure, run_tests
@@ -196,10 +197,22 @@ def newest_head_id(folder: Folder) -> bytes | None:
     Raises:
         PeerError: Its file is damaged.
     """
-    stored = folder.newest_bundle()
-    if stored is None:
+    bundle = _newest_stored(folder)
+    return None if bundle is None else signing.decode(bundle.head).id
+
+
+def newest_side(folder: Folder) -> Side | None:
+    """Return policy and directory of that head, to compare with what is to follow them."""
+    bundle = _newest_stored(folder)
+    if bundle is None:
         return None
-    return signing.decode(Bundle.decode(files.read(stored.path)).head).id
+    directory = Directory.from_payload(bundle.parts[DIRECTORY])
+    return Side(Policy.decode(bundle.parts[POLICY]), directory)
+
+
+def _newest_stored(folder: Folder) -> Bundle | None:
+    stored = folder.newest_bundle()
+    return None if stored is None else Bundle.decode(files.read(stored.path))
 
 
 @dataclass(frozen=True, slots=True)

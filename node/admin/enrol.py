@@ -132,7 +132,8 @@ def approval(folder: Folder, raw: bytes, bootstrap: Sequence[Bootstrap]) -> Appr
     head: tuple[bytes, ...] = ()
     parts: tuple[bytes, ...] = ()
     stored = folder.newest_bundle()
-    if stored is not None:
+    # A bundle from before the last rotation may be signed by keys that are gone.
+    if stored is not None and stored.epoch == folder.root.version:
         bundle = Bundle.decode(files.read(stored.path))
         head, parts = (bundle.head,), tuple(dict.fromkeys(bundle.parts.values()))
     members = {member.device_id for member in bootstrap}

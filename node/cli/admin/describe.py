@@ -53,12 +53,11 @@ def bundle_facts(inspected: "Inspected") -> list[tuple[str, object]]:
     ]
 
 
-def tell_changes(before: "Inspected | None", after: "Side", now: Interval) -> None:
+def tell_changes(before: "Side | None", after: "Side", now: Interval) -> None:
     """Say who gains and who loses access by a policy, before anyone signs it."""
-    from node.admin.changes import Side, changes
+    from node.admin.changes import changes
 
-    old = None if before is None else Side(before.policy, before.directory)
-    found = changes(old, after, now)
+    found = changes(before, after, now)
     for change in found[:CHANGES_SHOWN]:
         report.note(f"  {change}")
     if len(found) > CHANGES_SHOWN:

@@ -15,7 +15,7 @@ from node.cli.params import DURATION, FILE, FOLDER, NETWORK
 from node.cli.passphrase import Passphrases, passphrase_option
 
 if TYPE_CHECKING:  # imported when the command runs: they pull in the cryptography
-    from node.admin.genesis import Genesis
+    from node.admin.drafts import Draft
     from node.admin.keyfile import OpenKey
 
 
@@ -67,7 +67,7 @@ def init(  # noqa: PLR0913 - a click command has a parameter for each of its opt
     keys come in with --holder, and the key files that are at hand with --key.
     """
     from crypto.objects import Root
-    from node.admin import genesis, keyfile
+    from node.admin import drafts, genesis, keyfile
 
     if holders or key_paths:
         keys = _given(holders, key_paths, passphrase_files)
@@ -88,7 +88,7 @@ def init(  # noqa: PLR0913 - a click command has a parameter for each of its opt
         ),
         pool4=pool,
     )
-    founded = genesis.found(root, keys.signing)
+    founded = drafts.start(root, keys.signing)
     genesis.write_folder(path, founded, keys.files)
     _tell(path, founded, sorted(keys.files), as_json=as_json)
 
@@ -118,7 +118,7 @@ def _made(count: int, passphrases: Sequence[Path]) -> _Holders:
     return _Holders(tuple(key.public for key in keys), tuple(keys), sealed)
 
 
-def _tell(path: Path, founded: "Genesis", key_names: Sequence[str], *, as_json: bool) -> None:
+def _tell(path: Path, founded: "Draft", key_names: Sequence[str], *, as_json: bool) -> None:
     from node.admin import keyfile, layout
 
     root = founded.root

@@ -3,11 +3,12 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from crypto.errors import LocalError
+from node.cli import report
 from node.cli.clock import now
 from node.cli.params import FILE, FOLDER
 from node.cli.passphrase import Passphrases
@@ -16,6 +17,9 @@ if TYPE_CHECKING:  # imported when a command runs: they pull in the cryptography
     from crypto.invite import Bootstrap
     from node.admin.folder import Folder
     from node.admin.keyfile import OpenKey
+
+# A month: time enough to bring holders together.
+ROOT_WARNING_SECONDS: Final = 31 * 86400
 
 dir_option = click.option(
     "--dir",
@@ -60,10 +64,17 @@ via_node_option = click.option(
 
 
 def open_folder(path: Path) -> "Folder":
-    """Open the admin folder, all of it verified."""
+    """Open the admin folder, all of it verified, and warn if its root ends soon."""
     from node.admin.folder import open_folder as opened
 
-    return opened(path, now())
+    folder = opened(path, now())
+    root = folder.root
+    if folder.now.may_have_reached(root.expires - ROOT_WARNING_SECONDS):
+        report.note(
+            f"warning: root {root.version} expires at {report.moment(root.expires)}; "
+            "renew it with `hedgerow admin rotate-root`"
+        )
+    return folder
 
 
 def unlock(paths: Sequence[Path], passphrases: Sequence[Path]) -> "list[OpenKey]":

@@ -6,17 +6,17 @@ from typing import TYPE_CHECKING
 
 import click
 
-from crypto.errors import LocalError, PeerError
+from crypto.errors import LocalError
 from node.cli import documents, report
 from node.cli.admin.describe import bundle_facts, bundle_json, tell_changes
 from node.cli.admin.options import dir_option, open_folder, unlock
+from node.cli.admin.roots import cosign_root, root_in
 from node.cli.params import DURATION, FILE
 from node.cli.passphrase import passphrase_option
 
 if TYPE_CHECKING:  # imported when the command runs: they pull in the cryptography
     from node.admin.bundles import Inspected
     from node.admin.folder import Folder
-    from node.admin.genesis import Genesis
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class _Order:
 
 @click.command()
 @click.argument("policy", type=FILE, required=False)
-@click.option("--add", "added", type=FILE, help="Add signatures to this bundle or first root.")
+@click.option("--add", "added", type=FILE, help="Add signatures to this bundle or root.")
 @click.option("--key", "keys", type=FILE, multiple=True, required=True, help="Key file.")
 @click.option("--out", type=FILE, help="Write the result here too.")
 @click.option("--on", "base", type=FILE, help="The newest bundle, if the folder may not have it.")
@@ -68,8 +68,16 @@ def sign(  # noqa: PLR0913 - a click command has a parameter for each of its opt
         raise LocalError(f"{out} exists", remedy="nothing is overwritten: choose another name")
     if policy is not None:
         _propose(policy, folder_path, order, terms=(stale_after, expires), abandon=abandon)
-    elif added is not None and (genesis := _first_root(added)) is not None:
-        _complete_root(added, genesis, order)
+    elif added is not None and (root := root_in(added)) is not None:
+        cosign_root(
+            added,
+            root,
+            folder_path,
+            keys=keys,
+            passphrases=passphrase_files,
+            out=out,
+            as_json=as_json,
+        )
     elif added is not None:
         _cosign(added, folder_path, order)
 
@@ -98,7 +106,9 @@ def _propose(
             expires_seconds=terms[1],
             parts_before=before.head.parts if before else {},
         )
-        tell_changes(before, Side(loaded.policy, loaded.directory), folder.now)
+        tell_changes(
+            bundles.newest_side(folder), Side(loaded.policy, loaded.directory), folder.now
+        )
         parts = {bundles.POLICY: compiled.policy, bundles.DIRECTORY: compiled.directory}
         signed = bundles.propose(parts, said, folder, unlock(order.keys, order.passphrases))
         _finish(bundles.inspect(signed.encode(), folder), folder, order)
@@ -160,7 +170,9 @@ def _cosign(path: Path, folder_path: Path, order: _Order) -> None:
         _require_follows(inspected, folder)
         inspected.require_tests()
         report.note(f"bundle {bundles.name(inspected.head)}, read in full; its tests pass")
-        tell_changes(before, Side(inspected.policy, inspected.directory), folder.now)
+        tell_changes(
+            bundles.newest_side(folder), Side(inspected.policy, inspected.directory), folder.now
+        )
         for key in unlock(order.keys, order.passphrases):
             signed = bundles.add_signature(inspected, folder, key)
             inspected = bundles.inspect(signed.encode(), folder)
@@ -198,56 +210,3 @@ def _finish(inspected: "Inspected", folder: "Folder", order: _Order) -> None:
             f"\nNext: have {inspected.missing} more of the holders run "
             f"hedgerow admin sign --add {where.name} --key FILE"
         )
-
-
-def _first_root(path: Path) -> "Genesis | None":
-    """Read a first root that may lack signatures, or return None if the file is none."""
-    from crypto import signing
-    from node.admin import files, genesis
-
-    raw = files.read(path)
-    try:
-        is_root = signing.decode(raw).type is signing.ObjectType.ROOT
-    except PeerError:
-        return None
-    return genesis.read(raw) if is_root else None
-
-
-def _complete_root(path: Path, founded: "Genesis", order: _Order) -> None:
-    from node.admin import files, genesis
-
-    _tell_root(founded)
-    for key in unlock(order.keys, order.passphrases):
-        founded = genesis.add_signature(founded, key)
-    where = order.out or path
-    if order.out is None and founded.complete and path.suffix == ".partial":
-        where = path.with_suffix(".root")
-    files.write(where, founded.raw, replace=where == path)
-    if where.parent == path.parent and founded.complete and path.suffix == ".partial":
-        path.unlink()
-    if order.as_json:
-        report.emit(_root_json(where, founded))
-    else:
-        role = founded.root.roles["root"]
-        click.echo(f"{where}: signed by {len(founded.signers)} of the {role.threshold} needed")
-
-
-def _tell_root(founded: "Genesis") -> None:
-    from node.admin import keyfile
-
-    report.note(f"mesh {founded.root.mesh_name} {founded.mesh_id.hex()}")
-    for role_name, role in founded.root.roles.items():
-        report.note(f"{role_name}: {role.threshold} of {len(role.keys)}")
-        for key in role.keys:
-            report.note(f"  {keyfile.format_key(key)}")
-
-
-def _root_json(where: Path, founded: "Genesis") -> dict[str, object]:
-    return {
-        "root": where,
-        "mesh": founded.root.mesh_name,
-        "mesh_id": founded.mesh_id,
-        "complete": founded.complete,
-        "signatures": len(founded.signers),
-        "threshold": founded.root.roles["root"].threshold,
-    }
