@@ -264,7 +264,7 @@ class Mesh:
         self._log.info("bundle adopted", epoch=ready.head.epoch, version=ready.head.version)
         self._tidy()
         self._tell_core()
-        self.touch()
+        self.touch(urgent=True)
 
     def _tell_core(self) -> None:
         if self.core is not None:

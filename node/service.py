@@ -101,9 +101,9 @@ class NodeService:
         ]
 
     def _bootstrap(self) -> list[Bootstrap]:
-        """Return how a new device may reach us: our public addresses, or any if there is none."""
+        """Return how a new device may reach us, as far as this machine knows its addresses."""
         me = self._mesh.me
-        places = sorted(self._mesh.underlay)[:BOOTSTRAP_LINES_MAX]
+        places = sorted(self._mesh.underlay, key=lambda each: (":" in each, each))
         return [
             Bootstrap(
                 host=place,
@@ -111,7 +111,7 @@ class NodeService:
                 device_id=me.device_id,
                 gossip_public=me.gossip_public,
             )
-            for place in places
+            for place in places[:BOOTSTRAP_LINES_MAX]
         ]
 
     def why(self, source: str, destination: str, service: str) -> Reply:

@@ -7,7 +7,8 @@ from typing import TypeVar
 
 import pytest
 
-from crypto.objects import SignedObject
+from crypto.objects import Device, SignedObject
+from crypto.signing import ObjectType
 from gossip import events
 from node import mesh as mesh_module
 from node import restore
@@ -46,6 +47,12 @@ class Rig:
             wireguard_port=1,
             control_port=2,
         )
+
+    @property
+    def forged(self) -> Forged[Device]:
+        """This device with its envelope, as the forger would have made it."""
+        (raw,) = [raw for kind, _, raw in self.store.objects() if kind == "device"][:1]
+        return Forged(ObjectType.DEVICE, raw, self.device)
 
     def admit(self, forged: Forged[T]) -> None:
         """Let the core have admitted an object."""
