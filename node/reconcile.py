@@ -5,13 +5,13 @@ before still is; that is an alarm, and it is tried again.
 """
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Mapping
 from typing import Protocol
 
 from crypto.errors import LocalError
 from node import log
 from node.alarms import Alarms
-from node.engine.desired import Desired, FirewallPlan
+from node.engine.desired import Desired, FirewallPlan, TunnelPeer
 from node.kernel import links
 from node.kernel.wireguard import WireGuard
 
@@ -52,6 +52,7 @@ class Reconciler:
         self._alarms = alarms
         self._lock = asyncio.Lock()
         self._stopped = False
+        self._held: frozenset[bytes] = frozenset()
         self._log = log.get("kernel")
 
     async def start(self, desired: Desired, private_key: bytes, now: float) -> None:
@@ -68,7 +69,8 @@ class Reconciler:
         await links.set_addresses(plan.interface, (plan.address4, plan.address6))
         await links.sync_routes(plan.interface, desired.routes)
         await self._firewall.apply(plan, now)
-        await self.wireguard.apply(desired.peers)
+        self._held = frozenset(await self.wireguard.read())
+        await self._set_peers(desired.peers)
         self.applied = desired
 
     async def apply(self, desired: Desired, now: float) -> bool:
@@ -84,7 +86,7 @@ class Reconciler:
         self.applied = desired
         done = await self._try("firewall", self._firewall.apply(desired.plan, now))
         if before is None or before.peers != desired.peers:
-            told = await self._try("wireguard", self.wireguard.apply(desired.peers))
+            told = await self._try("wireguard", self._set_peers(desired.peers))
             done = done and told
         if before is None or _ends(before) != _ends(desired):
             told = await self._try("links", self._readdress(desired))
@@ -117,6 +119,21 @@ class Reconciler:
             self._stopped = True
             await self.wireguard.down()
             await self._firewall.remove()
+
+    async def _set_peers(self, peers: Mapping[bytes, TunnelPeer]) -> None:
+        """Tell WireGuard its peers, new ones once it is known where they are.
+
+        WireGuard waits five seconds (REKEY_TIMEOUT, WireGuard paper section 6.1) after an
+        initiation that came to nothing, also when it had nowhere to send it. So a peer without a
+        place would turn its first packet into a wait. A peer that is already there stays.
+        """
+        placed = {
+            key: peer
+            for key, peer in peers.items()
+            if peer.endpoint is not None or key in self._held
+        }
+        await self.wireguard.apply(placed)
+        self._held = frozenset(placed)
 
     async def _readdress(self, desired: Desired) -> None:
         plan = desired.plan

@@ -50,10 +50,6 @@ class Kernel:
         """Record."""
         self._tell("up")
 
-    async def read(self) -> Mapping[bytes, PeerStatus]:
-        """Return nothing."""
-        return {}
-
     async def down(self) -> None:
         """Record."""
         self._tell("down")
@@ -70,8 +66,18 @@ class Firewall(Kernel):
 class Tunnel(Kernel):
     """The tunnel's half."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.peers: Mapping[bytes, TunnelPeer] = {}
+        self.found: dict[bytes, PeerStatus] = {}
+
+    async def read(self) -> Mapping[bytes, PeerStatus]:
+        """Return what the test says a daemon before us has left."""
+        return self.found
+
     async def apply(self, peers: Mapping[bytes, TunnelPeer]) -> None:
         """Record."""
+        self.peers = peers
         self._tell("peers")
 
 
@@ -203,3 +209,26 @@ async def test_after_a_farewell_nothing_is_put_back(rig: Rig) -> None:
     assert await rig.reconciler.apply(desired(peers=False), NOW)
     await rig.reconciler.verify()
     assert rig.told == ["down", "remove"]
+
+
+async def test_a_peer_is_set_up_when_it_is_known_where_it_is(rig: Rig) -> None:
+    """Without a place its first packet would wait for WireGuard's next try, five seconds on."""
+    nowhere = desired()
+    await rig.start(nowhere)
+    assert nowhere.peers
+    assert rig.tunnel.peers == {}
+    placed = {
+        key: replace(peer, endpoint=("203.0.113.9", 4_000)) for key, peer in nowhere.peers.items()
+    }
+    assert await rig.reconciler.apply(replace(nowhere, peers=placed), NOW)
+    assert rig.tunnel.peers == placed
+    assert await rig.reconciler.apply(nowhere, NOW)
+    assert rig.tunnel.peers == nowhere.peers
+
+
+async def test_a_peer_that_a_daemon_before_us_left_stays(rig: Rig) -> None:
+    """A restart knows no paths yet and takes no tunnel down."""
+    nowhere = desired()
+    rig.tunnel.found = {key: PeerStatus(None, 0.0, 0, 0) for key in nowhere.peers}
+    await rig.start(nowhere)
+    assert rig.tunnel.peers == nowhere.peers
