@@ -1,6 +1,5 @@
 """hedgerow down: leave the mesh for now, and remove interface, routes and rules."""
 
-import asyncio
 from pathlib import Path
 
 import click
@@ -20,6 +19,8 @@ def down(ctx: click.Context, own_state: Path | None) -> None:
         Client(found.socket).post("/v1/down", {})
         click.echo("left the mesh; interface and rules are removed", err=True)
     except NotRunningError:
+        import asyncio
+
         asyncio.run(_remove(found))
         click.echo("no daemon was running; interface and rules are removed", err=True)
 
