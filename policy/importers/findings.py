@@ -1,6 +1,14 @@
 """What an import has to tell: what it left out, and what else its reader should know."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+
+from policy.problems import printable
+
+
+class NoEquivalentError(ValueError):
+    """Something can not be said here; the message says why, and perhaps what to do."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -18,7 +26,7 @@ class Finding:
     why: str
 
     def __str__(self) -> str:
-        return f"{self.line}: {self.what}: {self.why}"
+        return printable(f"{self.line}: {self.what}: {self.why}")
 
 
 class Findings:
@@ -40,3 +48,11 @@ class Findings:
     def note(self, line: int, what: str, why: str) -> None:
         """Tell something else."""
         self.notes.append(Finding(line, what, why))
+
+    @contextmanager
+    def leaving(self, line: int, what: str) -> Iterator[None]:
+        """Leave out what stands here as soon as something in it has no equivalent."""
+        try:
+            yield
+        except NoEquivalentError as error:
+            self.leave(line, what, str(error))

@@ -9,7 +9,7 @@ may too. So every range that is granted brings ICMP along.
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from policy.importers.who import NoEquivalentError
+from policy.importers.findings import NoEquivalentError
 from policy.ports import ICMP, ICMPV6, PORT_MAX, PORT_MIN, PORTED, PortRange, normalise
 
 Ports = tuple[PortRange, ...]
@@ -43,9 +43,7 @@ def protocol(text: str) -> int:
     if number is None or not 0 < number < 256 or text.startswith("0"):
         raise NoEquivalentError("is no protocol: Tailscale takes names and numbers from 1 to 255")
     if number not in {*PORTED.values(), ICMP, ICMPV6}:
-        raise NoEquivalentError(
-            "rules here name no protocols but tcp, udp, sctp and icmp; grant any, if it must be"
-        )
+        raise NoEquivalentError("rules here can name tcp, udp, sctp and icmp, and no more")
     return number
 
 

@@ -5,6 +5,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from policy.importers.findings import NoEquivalentError
 from policy.selectors import DESTINATION_KINDS, SelectorKind
 
 _ADDRESSES: Final = (
@@ -20,6 +21,8 @@ _PREFIXES: Final[Mapping[str, str]] = {
     "posture": "postures are not in this version",
 }
 _AUTOGROUPS: Final[Mapping[str, str]] = {
+    "member": "no selector means everybody with an account; list the users in a group",
+    "members": "no selector means everybody with an account; list the users in a group",
     "self": "no rule here compares the owners of two devices; write a rule for each user",
     "internet": "there are no exit nodes in this version",
     "tagged": "no selector means every tag; name the tags",
@@ -29,10 +32,6 @@ _AUTOGROUPS: Final[Mapping[str, str]] = {
 }
 _ROLE: Final = "who has this role stands in Tailscale's console, not in the file; list the users"
 _EVERYBODY: Final = "no selector means everybody; name the users, groups and tags that are meant"
-
-
-class NoEquivalentError(ValueError):
-    """Something can not be said here; the message says why, and perhaps what to do."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -92,6 +91,17 @@ class Who:
                 f"a rule here leads to devices, and not to whoever a {name.kind.word}'s devices "
                 "are; name them, or give them a tag"
             )
+        return name
+
+    def owner(self, text: str) -> Name:
+        """Find who owns a tag.
+
+        Raises:
+            NoEquivalentError: He can not own one here.
+        """
+        name = self.source(text)
+        if name.kind is SelectorKind.TAG:
+            raise NoEquivalentError("users and groups own tags here, and tags do not")
         return name
 
     def _declared(self, kind: SelectorKind, name: str, declared: Collection[str]) -> Name:

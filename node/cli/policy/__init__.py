@@ -6,6 +6,10 @@ COMMANDS = {
     "check": Lazy("node.cli.policy.check:check", "Report every mistake in a policy at once."),
     "compile": Lazy("node.cli.policy.compile:compile_", "Write the parts that get signed."),
     "test": Lazy("node.cli.policy.test:test", "Run the tests that the policy carries."),
+    "import-tailscale": Lazy(
+        "node.cli.policy.import_tailscale:import_tailscale",
+        "Make a document of a Tailscale policy file.",
+    ),
     "matrix": Lazy("node.cli.policy.matrix:matrix", "Show who may reach what."),
     "why": Lazy("node.cli.policy.why:why", "Explain one decision: SRC DST:PROTO/PORT."),
 }
