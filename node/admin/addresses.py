@@ -1,8 +1,9 @@
 """Which overlay addresses are still free: computed from what was signed, so it cannot be wrong.
 
 Two registrars who cannot ask each other must not hand out the same address. So the pool is cut
-into one slice for each registrar key of the root, and a key takes the lowest free of its slice.
-Should it happen anyway, nodes settle it the same way everywhere: the earliest device keeps it.
+into slices, one for each registrar key that the mesh ever had, in the order in which its roots
+named them; a key takes the lowest free address of its slice, and keeps the slice when others come
+and go. Should two collide anyway, nodes settle it the same way everywhere: the first keeps it.
 """
 
 from collections.abc import Iterable, Sequence
@@ -10,7 +11,9 @@ from ipaddress import IPv4Network
 
 from crypto.errors import LocalError
 
-# A slice is not cut smaller than this; in a tiny pool all registrars draw from the whole.
+# As many slices at least, so that more keys do not move those of the first.
+SLICES_MIN = 16
+# A slice is not cut smaller than this; in a smaller pool all registrars draw from the whole.
 SLICE_PREFIX_MAX = 24
 # A many-use range holds this many addresses for each use, so that devices that choose theirs
 # unseen by each other rarely choose the same, and rarely have to choose again.
@@ -18,14 +21,19 @@ RANGE_FACTOR = 8
 RANGE_ADDRESSES_MIN = 16
 
 
-def own_slice(pool: IPv4Network, registrars: Iterable[bytes], registrar: bytes) -> IPv4Network:
-    """Return the part of the pool from which this registrar key takes addresses."""
-    ordered = sorted(registrars)
-    prefix = pool.prefixlen + (len(ordered) - 1).bit_length()
-    if len(ordered) < 2 or prefix > SLICE_PREFIX_MAX:
+def own_slice(pool: IPv4Network, registrars: Sequence[bytes], registrar: bytes) -> IPv4Network:
+    """Return the part of the pool from which this registrar key takes addresses.
+
+    Args:
+        pool: The mesh's pool.
+        registrars: Every key that ever had the role, the oldest first.
+        registrar: One of them.
+    """
+    slices = max(SLICES_MIN, len(registrars))
+    prefix = pool.prefixlen + (slices - 1).bit_length()
+    if prefix > SLICE_PREFIX_MAX:
         return pool
-    size = 1 << (32 - prefix)
-    start = int(pool.network_address) + ordered.index(registrar) * size
+    start = int(pool.network_address) + (registrars.index(registrar) << (32 - prefix))
     return IPv4Network((start, prefix))
 
 
@@ -37,13 +45,13 @@ def range_prefix(uses: int) -> int:
 def lowest_free(
     pool: IPv4Network, within: IPv4Network, taken: Iterable[IPv4Network], *, prefix: int = 32
 ) -> IPv4Network:
-    """Return the lowest free block of this size; the pool's first and last address stay unused.
+    """Return the lowest free block of this size; first and last addresses stay unused.
 
     Raises:
         LocalError: There is none.
     """
     size = 1 << (32 - prefix)
-    used = _merged([*taken, *_edges(pool)])
+    used = _merged([*taken, *_edges(pool), *_edges(within)])
     at = int(within.network_address)
     end = at + within.num_addresses
     for first, last in used:

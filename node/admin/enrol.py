@@ -164,7 +164,7 @@ def _addresses(
     if wanted is not None:
         addresses.check_free(wanted, pool, taken)
         return wanted
-    within = addresses.own_slice(pool, folder.root.roles["registrar"].keys, registrar.public)
+    within = addresses.own_slice(pool, folder.registrars(), registrar.public)
     prefix = 32 if uses == 1 else addresses.range_prefix(uses)
     return addresses.lowest_free(pool, within, taken, prefix=prefix)
 

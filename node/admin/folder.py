@@ -82,6 +82,11 @@ class Folder:
         if root.version == len(self.roots) + 1:
             self.roots = (*self.roots, raw)
 
+    def registrars(self) -> list[bytes]:
+        """Return every key that ever was a registrar, the oldest first."""
+        chain = (Root.from_payload(signing.decode(raw).payload) for raw in self.roots)
+        return list(dict.fromkeys(k for root in chain for k in root.roles["registrar"].keys))
+
     def save_roots(self) -> None:
         """Write the roots that were taken up and are not in the folder yet."""
         for version, raw in enumerate(self.roots, 1):

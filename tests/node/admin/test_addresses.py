@@ -49,15 +49,28 @@ def test_slices_of_registrars_do_not_overlap() -> None:
     """Three registrar keys draw from three disjoint slices of the pool."""
     keys = [bytes([n]) * 32 for n in (9, 1, 5)]
     slices = [addresses.own_slice(POOL, keys, key) for key in keys]
-    assert {str(part) for part in slices} == {
-        "100.64.0.0/12", "100.80.0.0/12", "100.96.0.0/12",
-    }  # fmt: skip
+    assert [str(part) for part in slices] == ["100.64.0.0/14", "100.68.0.0/14", "100.72.0.0/14"]
 
 
-def test_small_pool_or_single_registrar_is_not_cut() -> None:
-    """One registrar has the whole pool, and a pool that is too small to cut stays whole."""
+def test_slices_stay_when_registrars_come() -> None:
+    """The slice of a key does not move when thirteen more keys get the role."""
+    keys = [bytes([n]) * 32 for n in range(16)]
+    few = [addresses.own_slice(POOL, keys[:3], key) for key in keys[:3]]
+    assert [addresses.own_slice(POOL, keys, key) for key in keys[:3]] == few
+    many = [bytes([n]) * 32 for n in range(17)]
+    slices = [addresses.own_slice(POOL, many, key) for key in many]
+    assert not any(a.overlaps(b) for i, a in enumerate(slices) for b in slices[:i])
+
+
+def test_edges_of_a_slice_stay_unused() -> None:
+    """The first address of a slice is not given out: some programs take it for a network."""
+    within = addresses.own_slice(POOL, [b"a" * 32, b"b" * 32], b"b" * 32)
+    assert addresses.lowest_free(POOL, within, []) == IPv4Network("100.68.0.1/32")
+
+
+def test_small_pool_is_not_cut() -> None:
+    """A pool that is too small to cut stays whole."""
     keys = [b"a" * 32, b"b" * 32]
-    assert addresses.own_slice(POOL, keys[:1], keys[0]) == POOL
     small = IPv4Network("10.1.2.0/24")
     assert addresses.own_slice(small, keys, keys[1]) == small
 
