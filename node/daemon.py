@@ -179,6 +179,9 @@ class Daemon:
             change = self._mesh.trust.next_change(now)
             if change is not None:
                 waits.append(change - (now.lo + now.hi) / 2)
+            greeting = self._reconciler.greeting_in(now.hi)
+            if greeting is not None:
+                waits.append(greeting)
             if not done:
                 waits.append(RETRY_SECONDS)
             await self._mesh.wait(max(WAIT_SECONDS_MIN, min(waits)))

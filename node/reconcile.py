@@ -6,6 +6,8 @@ before still is; that is an alarm, and it is tried again.
 
 import asyncio
 from collections.abc import Awaitable, Mapping
+from collections.abc import Set as AbstractSet
+from dataclasses import replace
 from typing import Protocol
 
 from crypto.errors import LocalError
@@ -14,6 +16,10 @@ from node.alarms import Alarms
 from node.engine.desired import Desired, FirewallPlan, TunnelPeer
 from node.kernel import links
 from node.kernel.wireguard import WireGuard
+
+GREETING_SECONDS = 25
+# Longer than two ends need to hear of each other and to set each other up.
+GREETING_DELAY_SECONDS = 0.4
 
 
 class Firewall(Protocol):
@@ -53,6 +59,7 @@ class Reconciler:
         self._lock = asyncio.Lock()
         self._stopped = False
         self._held: frozenset[bytes] = frozenset()
+        self._greetings: dict[bytes, float] = {}
         self._log = log.get("kernel")
 
     async def start(self, desired: Desired, private_key: bytes, now: float) -> None:
@@ -70,7 +77,7 @@ class Reconciler:
         await links.sync_routes(plan.interface, desired.routes)
         await self._firewall.apply(plan, now)
         self._held = frozenset(await self.wireguard.read())
-        await self._set_peers(desired.peers)
+        await self._set_peers(desired.peers, now)
         self.applied = desired
 
     async def apply(self, desired: Desired, now: float) -> bool:
@@ -85,8 +92,8 @@ class Reconciler:
         before = self.applied
         self.applied = desired
         done = await self._try("firewall", self._firewall.apply(desired.plan, now))
-        if before is None or before.peers != desired.peers:
-            told = await self._try("wireguard", self._set_peers(desired.peers))
+        if before is None or before.peers != desired.peers or self._greetings:
+            told = await self._try("wireguard", self._set_peers(desired.peers, now))
             done = done and told
         if before is None or _ends(before) != _ends(desired):
             told = await self._try("links", self._readdress(desired))
@@ -120,20 +127,34 @@ class Reconciler:
             await self.wireguard.down()
             await self._firewall.remove()
 
-    async def _set_peers(self, peers: Mapping[bytes, TunnelPeer]) -> None:
-        """Tell WireGuard its peers, new ones once it is known where they are.
+    def greeting_in(self, now: float) -> float | None:
+        """Return the seconds until a peer is to be greeted, or None if none is."""
+        return min(self._greetings.values()) - now if self._greetings else None
+
+    async def _set_peers(self, peers: Mapping[bytes, TunnelPeer], now: float) -> None:
+        """Tell WireGuard its peers, new ones once it is known where they are, and greet those.
 
         WireGuard waits five seconds (REKEY_TIMEOUT, WireGuard paper section 6.1) after an
-        initiation that came to nothing, also when it had nowhere to send it. So a peer without a
-        place would turn its first packet into a wait. A peer that is already there stays.
+        initiation that came to nothing: nowhere to send it, nobody there yet, or crossed by the
+        other end's. So a peer is set up when its place is known (one that is already there
+        stays), one end begins at once, and the other a moment later, in case the first was early.
         """
         placed = {
             key: peer
             for key, peer in peers.items()
             if peer.endpoint is not None or key in self._held
         }
-        await self.wireguard.apply(placed)
+        for key in placed.keys() - self._held:
+            self._greetings[key] = now if placed[key].begins else now + GREETING_DELAY_SECONDS
+        self._greetings = {key: at for key, at in self._greetings.items() if key in placed}
+        due = {key for key, at in self._greetings.items() if at <= now}
+        later = self._greetings.keys() - due
+        if due:
+            await self.wireguard.apply(_greeting(placed, due, later))
+        await self.wireguard.apply(_greeting(placed, frozenset(), later))
         self._held = frozenset(placed)
+        for key in due:
+            del self._greetings[key]
 
     async def _readdress(self, desired: Desired) -> None:
         plan = desired.plan
@@ -148,6 +169,21 @@ class Reconciler:
             return False
         self._alarms.clear(code)
         return True
+
+
+def _greeting(
+    peers: Mapping[bytes, TunnelPeer], due: AbstractSet[bytes], later: AbstractSet[bytes]
+) -> dict[bytes, TunnelPeer]:
+    """Return the peers with a keepalive for those that are due and none for the later ones.
+
+    WireGuard has no command to shake hands; an interval that was zero before makes it do so.
+    """
+    told = dict(peers)
+    for key in due:
+        told[key] = replace(peers[key], keepalive_seconds=GREETING_SECONDS)
+    for key in later:
+        told[key] = replace(peers[key], keepalive_seconds=0)
+    return told
 
 
 def _ends(desired: Desired) -> tuple[object, ...]:

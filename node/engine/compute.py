@@ -157,6 +157,7 @@ def _tunnel_peers(view: NodeView, devices: Iterable[Device]) -> dict[bytes, Tunn
             allowed_ips=(*known.allowed_ips, *own) if known else own,
             endpoint=known.endpoint if known else view.paths.get(device.device_id),
             keepalive_seconds=_keepalive(view, device),
+            begins=view.me.device_id < device.device_id,
         )
     return peers
 

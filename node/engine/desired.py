@@ -114,6 +114,8 @@ class TunnelPeer:
         allowed_ips: Exactly its own addresses (/32, /128), never a shared subnet.
         endpoint: Where to send, or None to leave what WireGuard has learned alone.
         keepalive_seconds: Persistent keepalive, 0 for none.
+        begins: Whether this end shakes hands as soon as the peer is set up. Exactly one of two
+            ends begins: two initiations that cross undo each other.
     """
 
     device_id: bytes
@@ -121,6 +123,7 @@ class TunnelPeer:
     allowed_ips: tuple[Network, ...]
     endpoint: tuple[str, int] | None
     keepalive_seconds: int
+    begins: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from node.engine.desired import TunnelPeer
 from node.kernel.wireguard.peers import (
-    GREETING_SECONDS,
     KnownPeer,
     PeerChange,
     WireGuardError,
@@ -49,14 +48,6 @@ def test_a_new_peer_is_created_whole() -> None:
             keepalive_seconds=25,
         )
     ]
-
-
-def test_a_new_peer_is_greeted_once_where_it_is_known_to_be() -> None:
-    """Both ends begin a handshake when they are set up, and keep no pulse that was not wished."""
-    quiet = replace(PEER, keepalive_seconds=0)
-    assert [change.keepalive_seconds for change in only({}, quiet)] == [GREETING_SECONDS, 0]
-    nowhere = replace(quiet, endpoint=None)
-    assert [change.keepalive_seconds for change in only({}, nowhere)] == [None]
 
 
 def test_an_unchanged_peer_is_not_mentioned() -> None:

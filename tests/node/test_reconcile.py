@@ -12,7 +12,7 @@ from node.engine.compute import compute
 from node.engine.desired import Address, Desired, FirewallPlan, Network, TunnelPeer
 from node.kernel import links
 from node.kernel.wireguard import PeerStatus
-from node.reconcile import Reconciler
+from node.reconcile import GREETING_DELAY_SECONDS, GREETING_SECONDS, Reconciler
 from policy.model import Policy, Rule, Selector, SelectorKind
 from policy.ports import parse_ports
 from tests.node.engine.world import NOW, view
@@ -69,6 +69,7 @@ class Tunnel(Kernel):
     def __init__(self) -> None:
         super().__init__()
         self.peers: Mapping[bytes, TunnelPeer] = {}
+        self.pulses: list[int] = []
         self.found: dict[bytes, PeerStatus] = {}
 
     async def read(self) -> Mapping[bytes, PeerStatus]:
@@ -78,6 +79,7 @@ class Tunnel(Kernel):
     async def apply(self, peers: Mapping[bytes, TunnelPeer]) -> None:
         """Record."""
         self.peers = peers
+        self.pulses += [peer.keepalive_seconds for peer in peers.values()]
         self._tell("peers")
 
 
@@ -222,7 +224,7 @@ async def test_a_peer_is_set_up_when_it_is_known_where_it_is(rig: Rig) -> None:
     }
     assert await rig.reconciler.apply(replace(nowhere, peers=placed), NOW)
     assert rig.tunnel.peers == placed
-    assert await rig.reconciler.apply(nowhere, NOW)
+    assert await rig.reconciler.apply(nowhere, NOW + 1)
     assert rig.tunnel.peers == nowhere.peers
 
 
@@ -232,3 +234,34 @@ async def test_a_peer_that_a_daemon_before_us_left_stays(rig: Rig) -> None:
     rig.tunnel.found = {key: PeerStatus(None, 0.0, 0, 0) for key in nowhere.peers}
     await rig.start(nowhere)
     assert rig.tunnel.peers == nowhere.peers
+
+
+def placed(*, begins: bool, keepalive: int = 0) -> Desired:
+    """Return a desired state whose peer has a place."""
+    base = desired()
+    peers = {
+        key: replace(
+            peer, endpoint=("203.0.113.9", 4_000), begins=begins, keepalive_seconds=keepalive
+        )
+        for key, peer in base.peers.items()
+    }
+    return replace(base, peers=peers)
+
+
+async def test_the_end_that_begins_greets_at_once_and_only_once(rig: Rig) -> None:
+    """A keepalive makes WireGuard shake hands; it goes again where none was wished."""
+    await rig.start(placed(begins=True))
+    assert rig.tunnel.pulses == [GREETING_SECONDS, 0]
+    assert rig.reconciler.greeting_in(NOW) is None
+    assert await rig.reconciler.apply(placed(begins=True), NOW + 1)
+    assert rig.tunnel.pulses == [GREETING_SECONDS, 0]
+
+
+async def test_the_other_end_greets_a_moment_later(rig: Rig) -> None:
+    """In case the first end was ready before it; at the same time they would cross."""
+    await rig.start(placed(begins=False, keepalive=20))
+    assert rig.tunnel.pulses == [0]
+    assert rig.reconciler.greeting_in(NOW) == pytest.approx(GREETING_DELAY_SECONDS)
+    assert await rig.reconciler.apply(placed(begins=False, keepalive=20), NOW + 1)
+    assert rig.tunnel.pulses == [0, GREETING_SECONDS, 20]
+    assert rig.reconciler.greeting_in(NOW + 1) is None

@@ -13,7 +13,6 @@ from node.engine.desired import Network, TunnelPeer
 
 Endpoint = tuple[str, int]
 KEY_BYTES = 32
-GREETING_SECONDS = 25
 
 
 class WireGuardError(LocalError):
@@ -93,8 +92,6 @@ def changes(
         change = _change(key, known.get(key), peer)
         if change is not None:
             yield change
-            if change.create and change.keepalive_seconds and not peer.keepalive_seconds:
-                yield PeerChange(key, keepalive_seconds=0)
 
 
 def _change(key: bytes, before: KnownPeer | None, peer: TunnelPeer) -> PeerChange | None:
@@ -104,7 +101,7 @@ def _change(key: bytes, before: KnownPeer | None, peer: TunnelPeer) -> PeerChang
             create=True,
             allowed_ips=peer.allowed_ips,
             endpoint=peer.endpoint,
-            keepalive_seconds=peer.keepalive_seconds or _greeting(peer),
+            keepalive_seconds=peer.keepalive_seconds or None,
         )
     same_ips = before.allowed_ips == frozenset(peer.allowed_ips)
     same_place = peer.endpoint in {None, before.endpoint}
@@ -117,16 +114,6 @@ def _change(key: bytes, before: KnownPeer | None, peer: TunnelPeer) -> PeerChang
         endpoint=None if same_place else peer.endpoint,
         keepalive_seconds=None if same_pulse else peer.keepalive_seconds,
     )
-
-
-def _greeting(peer: TunnelPeer) -> int | None:
-    """Return the keepalive that makes WireGuard shake hands at once, where there is a place.
-
-    Both ends configure each other within moments, and whoever does so last must begin: the other
-    one's initiation was lost, and it waits five seconds before the next (REKEY_TIMEOUT). An
-    interval that was zero before sends a keepalive as soon as it is set.
-    """
-    return None if peer.endpoint is None else GREETING_SECONDS
 
 
 def applied(
