@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -10,10 +11,15 @@ import pytest
 from crypto import signing
 from crypto.bundle import Bundle
 from crypto.clock import Interval
+from crypto.objects import Head, PartRef
+from crypto.signing import ObjectType
 from crypto.trust import Trust
+from node.admin import keyfile
 from node.cli import clock
+from policy.compile import compile_document
+from policy.document import parse
 from tests.cli import daemon
-from tests.cli.commands import POLICY, Outcome, Run, found, request, sign, snapshot
+from tests.cli.commands import PASSPHRASE, POLICY, Outcome, Run, found, request, sign, snapshot
 
 pytestmark = pytest.mark.usefixtures("cheap_keys")
 
@@ -374,3 +380,66 @@ def test_revocation_is_published_at_once(
     (path,) = (mesh / "revokes").iterdir()
     assert node.taken == [("/v1/publish", path.read_bytes())]
     assert "not in force yet" not in done.err
+
+
+def crafted(
+    mesh: Path, document: str, *, parts: tuple[str, ...] = ("policy", "directory")
+) -> bytes:
+    """Return a bundle that one dishonest holder signed without asking the command."""
+    compiled = compile_document(parse(document, "crafted"))
+    data = {"policy": compiled.policy, "directory": compiled.directory}
+    carried = {name: data[name] for name in parts}
+    key = keyfile.unlock(keyfile.load(mesh / "keys/1.key"), PASSPHRASE)
+    root = (mesh / "roots/1.root").read_bytes()
+    issued = int(clock.now().lo)
+    head = Head(
+        epoch=1,
+        version=1,
+        issued=issued,
+        stale_after=issued + 10,
+        expires=issued + 20,
+        previous=None,
+        parts={
+            name: PartRef(1, sha256(part).digest(), len(part)) for name, part in carried.items()
+        },
+    )
+    mesh_id = signing.decode(root).id
+    raw = signing.seal(ObjectType.HEAD, mesh_id, head.to_payload(), [key.seed])
+    return Bundle(roots=(root,), head=raw, parts=carried).encode()
+
+
+@pytest.mark.parametrize(
+    ("document", "parts", "said"),
+    [
+        (
+            POLICY.replace('{ user = "bob" }', '{ user = "alice" }'),
+            ("policy", "directory"),
+            "1 of its own tests fail: user:alice to resource:db on tcp/5432",
+        ),
+        (
+            POLICY.replace('mesh = "acme"', 'mesh = "other"'),
+            ("policy", "directory"),
+            "its policy is written for the mesh other, not for acme",
+        ),
+        (POLICY, ("policy",), "it has to carry the parts policy and directory"),
+    ],
+)
+def test_dishonest_proposal_is_not_signed(
+    mesh: Path, add: Run, tmp_path: Path, document: str, parts: tuple[str, ...], said: str
+) -> None:
+    """What the first holder skipped the second one's machine checks, and refuses."""
+    (tmp_path / "crafted.hgb").write_bytes(crafted(mesh, document, parts=parts))
+    before = snapshot(tmp_path)
+    done = add("crafted.hgb", KEY_2)
+    assert (done.code, said in done.err) == (1, True), done.err
+    assert snapshot(tmp_path) == before
+
+
+def test_verify_reports_failing_tests(run: Run, mesh: Path, tmp_path: Path) -> None:
+    """A bundle whose own tests fail does not verify, and the failures are in the JSON."""
+    document = POLICY.replace('{ user = "bob" }', '{ user = "alice" }')
+    (tmp_path / "crafted.hgb").write_bytes(crafted(mesh, document))
+    done = run("admin", "verify", "crafted.hgb", "--dir", "acme", "--json")
+    assert done.code == 1
+    assert len(done.json["failures"]) == 1
+    assert "1 of its own tests fail" in "; ".join(done.json["problems"])

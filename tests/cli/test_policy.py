@@ -180,6 +180,31 @@ def test_why_deny_as_json(run: Run, policy: Path) -> None:
     assert done.json["remedy"]
 
 
+def test_why_deny_in_words(run: Run, policy: Path) -> None:
+    """For people, a denial says what was not met and what would help."""
+    done = run("policy", "why", policy, "bob", "db:tcp/5432")
+    assert done.code == 1
+    names = [line.partition(":")[0] for line in done.out.splitlines()]
+    assert names == ["bob to db", "reason", "not met", "remedy"]
+
+
+def test_why_says_until_when(run: Run, tmp_path: Path) -> None:
+    """An allowed flow that will end says when, and the matrix shows a rule that has not begun."""
+    text = POLICY.replace(
+        'allow = ["tcp/5432"]',
+        'allow = ["tcp/5432"]\nnot_before = 2030-01-01T00:00:00Z\n'
+        "not_after = 2030-02-01T00:00:00Z",
+    )
+    (tmp_path / "w.toml").write_text(text)
+    done = run("policy", "why", "w.toml", "alice", "db:tcp/5432", "--at", "2030-01-05T00:00:00Z")
+    assert "until:                2030-02-01T00:00:00Z" in done.out
+    early = run("policy", "matrix", "w.toml", "--at", "2029-01-05").out
+    assert "not-yet" in early
+    wrong = run("policy", "matrix", "w.toml", "--at", "tomorrow")
+    assert wrong.code == 2
+    assert "'tomorrow' is not a time" in wrong.err
+
+
 def test_why_at_an_instant(run: Run, tmp_path: Path) -> None:
     """--at judges a rule with a beginning and an end before, within and after it."""
     text = POLICY.replace(
