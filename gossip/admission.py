@@ -83,7 +83,7 @@ class Admission:
         device = core.devices.get(target)
         static = core.guests.get(target) if device is None else device.gossip_public
         record = core.record.raw
-        if static is None or record is None:
+        if static is None or record is None or core.is_removed:
             return None
         epoch = core.record.epoch
         self._last_sent_ms = max(self._last_sent_ms, epoch.boot_ms, core.wall_ms(now) - 1) + 1

@@ -284,7 +284,7 @@ class Machine:
             m.Ping: core.prober.on_ping,
             m.Ack: lambda now, peer, _, msg: core.prober.on_ack(now, peer, msg),
             m.PingRequest: lambda now, peer, _, msg: core.prober.on_request(now, peer, msg),
-            m.RelayedAck: lambda _now, peer, _, msg: core.prober.on_relayed_ack(peer, msg),
+            m.RelayedAck: lambda now, peer, _, msg: core.prober.on_relayed_ack(now, peer, msg),
             m.Nack: lambda _now, peer, _, msg: core.prober.on_nack(peer, msg),
             m.Punch: lambda now, peer, _, msg: core.paths.on_punch_message(now, peer, msg),
             m.Push: lambda now, peer, _, msg: push(now, peer, msg),

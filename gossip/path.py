@@ -22,6 +22,7 @@ class Path:
         last_proven: The last address that was proven, also when the path is lost.
         heard_at: When a datagram last came from `address`.
         round_trip: Smoothed round trip, seconds.
+        proven_at: When it last answered what was sent there.
         unanswered: Keepalives without an answer.
         challenged_at: When another address was last asked for proof.
         step: Next step of the running attempt; None when none runs.
@@ -36,6 +37,7 @@ class Path:
     last_proven: Address | None = None
     heard_at: float = float("-inf")
     round_trip: float | None = None
+    proven_at: float = float("-inf")
     unanswered: int = 0
     challenged_at: float = float("-inf")
     step: int | None = None

@@ -146,7 +146,6 @@ class Paths:
         path = self._path(device_id)
         if path.address == source:
             path.heard_at = now
-            path.unanswered = 0
             if path.proven:
                 return
         elif not path.proven:
@@ -168,16 +167,26 @@ class Paths:
         moved = not path.proven or path.address != address
         path.address = path.last_proven = address
         path.proven, path.heard_at = True, now
+        path.proven_at = now
         path.unanswered = path.contacts = 0
         path.step = None
         self._core.timers.cancel(PUNCH, device_id)
-        self._core.timers.cancel(CONTACT, device_id)
         self._proven.add(device_id)
         self.ever_proven = True
         if moved:
             self._core.emit(PathChanged(device_id, address))
             self._core.broadcast.peer_found(now)
             self._keep(now, device_id)
+        if self._core.members.state(device_id) is MemberState.DEAD:
+            # It answers: it shall know what is said of it, and refute it.
+            self._core.suspicion.confront(now, device_id)
+
+    def doubted(self, now: float, device_id: bytes) -> None:
+        """Note that a member answers others and not us: the path is bad, not the member."""
+        path = self._path(device_id)
+        if path.proven and not path.unanswered:
+            path.unanswered = 1
+            self.on_keep(now, device_id)
 
     def lost(self, now: float, device_id: bytes) -> None:
         """Give a path up; a wanted one is looked for again at once."""
@@ -265,7 +274,7 @@ class Paths:
         if not path.unanswered:
             if not self._is_kept(device_id):
                 return
-            due = path.heard_at + self._core.config.keepalive_seconds * 0.75
+            due = path.proven_at + self._core.config.keepalive_seconds * 0.75
             if now < due:
                 self._core.timers.set(KEEP, due, device_id)
                 return
@@ -282,7 +291,9 @@ class Paths:
             return
         path = self._path(device_id)
         addresses = self._candidates(device_id, path, quick=False)
-        if addresses:
+        if path.proven:
+            self._core.suspicion.confront(now, device_id)
+        elif addresses:
             self._core.admission.greet(now, device_id, addresses)
         config = self._core.config
         wait = config.contact_backoff_seconds * 2 ** min(path.contacts + 1, 10)

@@ -212,11 +212,13 @@ class Prober:
         wait = request.budget_ms / 1_000 * core.config.nack_share
         core.timers.set(NACK, now + wait, _key(seq))
 
-    def on_relayed_ack(self, sender: bytes, ack: m.RelayedAck) -> None:
-        """Take a helper's word that the target answered."""
+    def on_relayed_ack(self, now: float, sender: bytes, ack: m.RelayedAck) -> None:
+        """Take a helper's word that the target answered it, though it has not answered us."""
         probe = self._probes.get(ack.seq)
         if probe is not None and sender in probe.asked:
             self._succeeded(ack.seq)
+            if probe.direct:
+                self._core.paths.doubted(now, probe.target)
 
     def on_nack(self, sender: bytes, nack: m.Nack) -> None:
         """Count a helper's "no answer": the helper at least is well, and so are we."""

@@ -95,6 +95,12 @@ class Suspicion:
         held = sorted(entry.accusations.values(), key=lambda item: item.id)
         return m.Push(tuple(item.raw for item in held[: self._core.config.accusations_needed]))
 
+    def confront(self, now: float, subject: bytes) -> None:
+        """Show a member what it is accused of."""
+        evidence = self.evidence(subject)
+        if evidence is not None:
+            self._core.transport.send(now, subject, evidence)
+
     def needed(self, subject: bytes) -> int:
         """Return how many accusers it takes to condemn a member now."""
         return max(1, min(self._core.config.accusations_needed, self._able(subject)))

@@ -50,6 +50,8 @@ class Host:
         nat: The box it sits behind, or None.
         machine: The running machine, or None when crashed.
         events: All events of all its lives, with their time.
+        on_event: Called with each event, as it comes.
+        on_send: Called with time and target of each datagram sent.
         sent: Datagrams sent.
         skew_seconds: How far its wall clock is ahead.
     """
@@ -63,6 +65,7 @@ class Host:
         self.machine: Node | None = None
         self.events: list[tuple[float, Event]] = []
         self.on_event: Callable[[Event], None] | None = None
+        self.on_send: Callable[[float, Address], None] | None = None
         self.sent = 0
         self.skew_seconds = 0.0
         self._paused = False
@@ -74,6 +77,8 @@ class Host:
     def send(self, address: Address, data: bytes) -> None:
         """Put a datagram on its way."""
         self.sent += 1
+        if self.on_send is not None:
+            self.on_send(self._world.now, address)
         self._world.transmit(self, address, data)
 
     def event(self, event: Event) -> None:

@@ -8,12 +8,14 @@ town.settle()
 
 from collections.abc import Callable, Iterable
 from hashlib import sha256
+from typing import Any, TypeVar
 
 from crypto.clock import Interval
 from crypto.errors import PeerError
 from crypto.objects import Device, Ticket
 from crypto.signing import ObjectType
 from crypto.trust import Trust
+from gossip import messages as m
 from gossip.config import Config
 from gossip.events import Address, Event, MemberState, ObjectAdmitted, PartAdmitted, Seed
 from gossip.machine import Machine
@@ -23,6 +25,7 @@ from simnet.world import Host, World
 from tests.forge import NOW, Forged, Mesh
 
 PORT = 4_242
+E = TypeVar("E")
 
 
 class Villager:
@@ -100,30 +103,48 @@ class Villager:
         elif isinstance(event, PartAdmitted):
             self.parts[event.hash] = event.data
 
-    def events(self, kind: type) -> list[Event]:
+    def events(self, kind: type[E]) -> list[E]:
         """Return all events of a kind so far."""
         return [event for _, event in self.host.events if isinstance(event, kind)]
 
     def state(self, other: "Villager") -> MemberState:
         """Return what this one thinks of another."""
-        view = self.machine.members().get(other.id)
-        return MemberState.UNKNOWN if view is None else view.state
+        return self.machine._core.members.state(other.id)
 
     def path(self, other: "Villager") -> Address | None:
         """Return this one's path to another."""
-        view = self.machine.members().get(other.id)
-        return None if view is None else view.path
+        return self.machine._core.paths.proven_address(other.id)
 
     def do(self, request: Callable[[Machine, float], object]) -> None:
         """Make a request of the machine and arm its timers."""
         request(self.machine, self.town.world.now)
         self.host.arm()
 
-    def publish(self, *objects: Forged) -> None:  # type: ignore[type-arg]
+    def publish(self, *objects: Forged[Any]) -> None:
         """Publish objects."""
         for item in objects:
-            raw = item.raw
-            self.do(lambda machine, now, raw=raw: machine.publish(now, raw))  # type: ignore[misc]
+            self.machine.publish(self.town.world.now, item.raw)
+        self.host.arm()
+
+    def say(self, other: "Villager", *messages: m.Message) -> None:
+        """Send messages of any content over this one's session, as only a rogue would."""
+        now = self.town.world.now
+        assert self.machine._core.transport.send(
+            now, other.id, *messages, address=other.address
+        )
+
+    def push(self, other: "Villager", *objects: Forged[Any] | bytes) -> None:
+        """Push objects to another without asking this one's own machine."""
+        raws = tuple(item if isinstance(item, bytes) else item.raw for item in objects)
+        self.say(other, m.Push(raws))
+
+    def count(self, name: str) -> int:
+        """Return one of the counters."""
+        return self.machine.stats().get(name, 0)
+
+    def crash(self) -> None:
+        """Stop at once."""
+        self.host.crash()
 
     def want(self, *others: "Villager") -> None:
         """Want direct paths."""
@@ -166,11 +187,12 @@ class Town:
         via: Villager,
         *,
         ticket: Forged[Ticket] | None = None,
+        device: Forged[Device] | None = None,
         nat: NatBox | None = None,
     ) -> Villager:
-        """Add a device that joins through another with a ticket."""
+        """Add a device that joins through another with a ticket; `device` replaces its object."""
         ticket = ticket or self.ticket
-        device = self.mesh.device(label, ticket)
+        device = device or self.mesh.device(label, ticket)
         known = [*self.mesh.roots[1:], ticket.raw, device.raw]
         return self._add(device, known, [via.seed], nat)
 
@@ -181,11 +203,14 @@ class Town:
             self.invited(f"n{number}", founder)
         took = self.until(self.is_settled, limit=60.0)
         assert took is not None, "the town did not settle"
-        return self.villagers
+        # The first records follow one another while members see each other's addresses.
+        self.run(2.0)
+        return list(self.villagers)
 
     def is_settled(self) -> bool:
         """Say whether everybody holds the same and takes everybody else for alive."""
-        prints = {villager.machine.fingerprint() for villager in self.villagers}
+        running = [v for v in self.villagers if v.host.machine is not None]
+        prints = {villager.machine.fingerprint() for villager in running}
         if len(prints) > 1:
             return False
         return self.all_see(MemberState.ALIVE)
