@@ -231,23 +231,19 @@ def _out_slow(plan: FirewallPlan) -> tuple[str, ...]:
     )
 
 
+# Both run on every packet of the machine, so what is seldom true and cheap to ask comes first.
 def _guard_rules(plan: FirewallPlan, tunnel: str) -> dict[str, tuple[str, ...]]:
-    inside = f'{{ "lo", {tunnel} }}'
-    spoofed = 'counter name "spoofed" drop'
-    leaked = 'counter name "leaked" drop'
+    spoofed = 'iifname != "lo" counter name "spoofed" drop'
+    leaked = f'oifname != {tunnel} oifname != "lo" counter name "leaked" drop'
     guard = [
-        f"iifname {inside} accept",
+        f"iifname {tunnel} accept",
         f"ip saddr {plan.pool4} {spoofed}",
         f"ip6 saddr {plan.pool6} {spoofed}",
         # Linux answers for any of its addresses on any interface; the grants stand on one.
         f"ip daddr {plan.address4} {spoofed}",
         f"ip6 daddr {plan.address6} {spoofed}",
     ]
-    guard_out = [
-        f"oifname {inside} accept",
-        f"ip daddr {plan.pool4} {leaked}",
-        f"ip6 daddr {plan.pool6} {leaked}",
-    ]
+    guard_out = [f"ip daddr {plan.pool4} {leaked}", f"ip6 daddr {plan.pool6} {leaked}"]
     control = plan.control_port
     if control is not None:
         # Nothing outside is ever told the inner port, and the visible one is rewritten later.
@@ -263,8 +259,8 @@ def _demux_rules(plan: FirewallPlan, tunnel: str) -> dict[str, tuple[str, ...]]:
     control, visible = plan.control_port, plan.wireguard_port
     if control is None:
         return {"demux_out": (), "demux_in": ()}
-    inward = f"udp dport {visible} @th,64,32 != {_WIREGUARD_TYPES} fib daddr type local"
+    other = f"@th,64,32 != {_WIREGUARD_TYPES} iifname != {tunnel} fib daddr type local"
     return {
-        "demux_out": (f"oifname != {tunnel} udp sport {control} udp sport set {visible}",),
-        "demux_in": (f"iifname != {tunnel} {inward} udp dport set {control}",),
+        "demux_out": (f"udp sport {control} oifname != {tunnel} udp sport set {visible}",),
+        "demux_in": (f"udp dport {visible} {other} udp dport set {control}",),
     }

@@ -73,6 +73,7 @@ class UserspaceWireGuard:
             elif device.listen_port != listen_port:
                 await self._set(render_device(listen_port=listen_port))
             await links.bring_up(interface)
+            await self._listening(listen_port)
 
     async def apply(self, peers: Mapping[bytes, TunnelPeer]) -> None:
         """Make it hold exactly `peers`, touching only what differs.
@@ -192,6 +193,21 @@ class UserspaceWireGuard:
             remedy="look for it with `pgrep -a wireguard-go`",
         )
 
+    async def _listening(self, port: int) -> None:
+        """Wait until it has opened its UDP port, which it does some time after the link is up.
+
+        A handshake that came before would be lost, and the next try is five seconds away.
+        """
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(START_SECONDS_MAX):
+                while not _has_port(port):  # noqa: ASYNC110 - another process's socket
+                    await asyncio.sleep(_POLL_SECONDS)
+                return
+        raise WireGuardError(
+            f"wireguard-go for {self._interface} did not open UDP port {port}",
+            remedy="see with `ss -lunp` what else has the port, or choose another one",
+        )
+
     async def _served(self) -> bool:
         try:
             _, writer = await asyncio.open_unix_connection(self._socket)
@@ -254,3 +270,14 @@ def _check_port(port: int) -> None:
                     f"UDP port {port} is already in use",
                     remedy="stop the program that has it (`ss -lunp`), or choose another port",
                 ) from error
+
+
+def _has_port(port: int) -> bool:
+    """Say whether a UDP socket of this network namespace has the port (proc_net(5))."""
+    ending = f":{port:04X}"
+    for name in ("udp", "udp6"):
+        with contextlib.suppress(OSError):
+            for line in Path("/proc/thread-self/net", name).read_text("ascii").splitlines()[1:]:
+                if line.split()[1].endswith(ending):
+                    return True
+    return False
