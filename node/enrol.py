@@ -280,6 +280,8 @@ def _device(invite: Invite, keys: DeviceKeys, name: str, now: Interval) -> Devic
     It is valid from the ticket's issue on, so that a clock that runs ahead here delays nothing.
     """
     ticket = invite.ticket
+    issued = max(ticket.issued, int(now.lo))
+    life = ticket.ephemeral_minutes
     return Device(
         device_id=keys.device_id,
         wireguard_public=keys.wireguard_public,
@@ -289,8 +291,9 @@ def _device(invite: Invite, keys: DeviceKeys, name: str, now: Interval) -> Devic
         tags=ticket.tags,
         address4=choose_address(ticket.addresses, invite.mesh_id, keys.device_id),
         address6=overlay6(invite.mesh_id, keys.device_id),
-        issued=max(ticket.issued, int(now.lo)),
+        issued=issued,
         not_before=ticket.issued,
+        not_after=None if life is None else issued + 60 * life,
         ticket=signing.object_id(signing.decode(invite.ticket_raw).payload),
     )
 

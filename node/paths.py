@@ -69,6 +69,15 @@ def given(state: Path) -> Paths:
     return Paths(state=state, socket=socket, config=state / "settings.toml")
 
 
+def pending() -> Paths:
+    """Return where a request's keys wait while the mesh is not known yet.
+
+    No mesh can be called so, and no state file lies there.
+    """
+    state = STATE_ROOT / ".pending"
+    return Paths(state=state, socket=state / "daemon.sock", config=state / "settings.toml")
+
+
 def of_mesh(mesh_name: str) -> Paths:
     """Return the default places for a mesh.
 

@@ -45,6 +45,13 @@ def test_an_invite_makes_a_device_of_its_ticket(tmp_path: Path, mesh: Mesh) -> N
     assert done.device.ticket == ticket.id
 
 
+def test_an_ephemeral_invite_makes_a_device_that_ends(tmp_path: Path, mesh: Mesh) -> None:
+    """It ends as many minutes after it was issued as the ticket says."""
+    ticket = mesh.ticket(name="ci", uses=1, ephemeral_minutes=30)
+    done = enrol.join(paths.given(tmp_path / "n"), invite(mesh, ticket), now(mesh), name="")
+    assert done.device.not_after == done.device.issued + 30 * 60
+
+
 def test_what_was_joined_can_be_started(tmp_path: Path, mesh: Mesh) -> None:
     """The state file restores to the same device, with a member to join through."""
     places, device = joined(tmp_path / "n", mesh)

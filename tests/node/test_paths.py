@@ -29,6 +29,13 @@ def test_a_folder_of_its_own_holds_the_socket_too(tmp_path: Path) -> None:
     assert paths.locate(tmp_path).database == tmp_path / "state.db"
 
 
+def test_a_request_waits_where_no_mesh_can_be(machine: Path) -> None:
+    """The mesh is not known yet, and nothing of the request looks like one."""
+    assert paths.pending().state.parent == machine
+    with pytest.raises(LocalError, match="cannot be the name of a folder"):
+        paths.of_mesh(paths.pending().state.name)
+
+
 def test_the_only_mesh_is_meant(machine: Path) -> None:
     """Without --state the one node of the machine is found, with its socket under /run."""
     joined(machine, "acme")

@@ -13,9 +13,6 @@ from crypto.invite import Approval, Invite
 from node import enrol, paths, settings
 from node.cli.node.options import named_state, state_option
 
-# Where a request's keys wait when the mesh is not known yet.
-_PENDING = ".pending"
-
 
 @click.command()
 @click.argument("invite", required=False)
@@ -46,7 +43,7 @@ def join(
     elif approval is not None:
         _approved(state, _text(approval))
     else:
-        places = paths.given(state or paths.STATE_ROOT / _PENDING)
+        places = paths.given(state) if state else paths.pending()
         click.echo(enrol.request(places, name=name or _host_name()).encode())
 
 
@@ -60,7 +57,7 @@ def _invited(state: Path | None, text: str, name: str) -> None:
 
 def _approved(state: Path | None, text: str) -> None:
     approval = Approval.decode(text)
-    requested = paths.given(state or paths.STATE_ROOT / _PENDING)
+    requested = paths.given(state) if state else paths.pending()
     places = _places(state, enrol.mesh_name(approval))
     _report(enrol.approve(places, approval, _now(places), requested=requested), state)
 
