@@ -8,7 +8,7 @@ end die on time in the kernel, and the next start adopts what stands and cuts no
 import asyncio
 import os
 import signal
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from random import SystemRandom
 
 from crypto.errors import LocalError
@@ -22,6 +22,7 @@ from node.driver import Driver
 from node.engine.compute import Computed, Engine
 from node.kernel import links
 from node.mesh import Mesh
+from node.netwatch import NetWatch
 from node.notify import notify
 from node.paths import Paths
 from node.reconcile import Reconciler
@@ -32,7 +33,9 @@ from node.startup import Parts, prepare
 VERIFY_SECONDS = 60.0
 RETRY_SECONDS = 2.0
 WAIT_SECONDS_MIN = 0.01
-NETWORK_SECONDS = 5.0
+# Changes of the network come in swarms; and should one go unheard, it is seen after a while.
+NETWORK_SETTLE_SECONDS = 0.2
+NETWORK_SECONDS = 60.0
 # For the farewell to leave the machine before socket and tunnel go.
 FAREWELL_SECONDS = 0.2
 
@@ -72,6 +75,7 @@ class Daemon:
         self._parts = parts
         self._log = log.get("daemon")
         self._stop = asyncio.Event()
+        self._moved = asyncio.Event()
         self._engine = Engine()
         self._mesh = Mesh(
             parts.restored,
@@ -128,8 +132,9 @@ class Daemon:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)
-        watch = ClockWatch()
-        loop.add_reader(watch, self._clock_jumped, watch)
+        clock_watch, net_watch = ClockWatch(), NetWatch()
+        loop.add_reader(clock_watch, self._clock_jumped, clock_watch)
+        loop.add_reader(net_watch, self._network_changed, net_watch)
         async with asyncio.TaskGroup() as group:
             tasks = [
                 group.create_task(work)
@@ -140,14 +145,16 @@ class Daemon:
                     self._keep_verified(),
                     self._keep_looking(),
                     self._keep_joining(),
+                    self._keep_watchdog(),
                 )
             ]
             await self._stop.wait()
             notify("STOPPING=1")
             for task in tasks:
                 task.cancel()
-        loop.remove_reader(watch)
-        watch.close()
+        for watch in (clock_watch, net_watch):
+            loop.remove_reader(watch)
+            watch.close()
 
     async def stop(self) -> None:
         """Close what is open. Firewall and tunnel stay in force."""
@@ -196,8 +203,19 @@ class Daemon:
     async def _keep_looking(self) -> None:
         """Notice when this machine's addresses change."""
         while True:
-            await asyncio.sleep(NETWORK_SECONDS)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(NETWORK_SECONDS):
+                    await self._moved.wait()
+                await asyncio.sleep(NETWORK_SETTLE_SECONDS)
+            self._moved.clear()
             await self._look_at_network()
+
+    async def _keep_watchdog(self) -> None:
+        """Tell the service manager that the loop still turns, as often as it asks."""
+        microseconds = os.environ.get("WATCHDOG_USEC", "")
+        while microseconds.isdigit():
+            notify("WATCHDOG=1")
+            await asyncio.sleep(int(microseconds) / 1e6 / 2)
 
     async def _look_at_network(self) -> None:
         """Tell the core and the engine where we are."""
@@ -239,6 +257,10 @@ class Daemon:
         if watch.acknowledge():
             self._log.warning("the clock was set, or this machine was asleep")
             self._mesh.touch(urgent=True)
+
+    def _network_changed(self, watch: NetWatch) -> None:
+        if watch.acknowledge():
+            self._moved.set()
 
     async def _leave(self) -> None:
         """Say farewell, remove interface, routes and rules, and begin to stop."""

@@ -140,6 +140,9 @@ def approve(paths: Paths, approval: Approval, now: Interval, *, requested: Paths
             )
         membership.adopt_keys(keys)
         membership.commit(trust, approval.device_raw, approval.bootstrap)
+        if requested.state != paths.state:
+            # A device is in one mesh: the next request begins with keys of its own.
+            keystore.forget(requested.state)
     return Joined(trust.mesh_name, approval.device, fresh=True)
 
 

@@ -44,6 +44,12 @@ def load(folder: Path) -> DeviceKeys | None:
     return _decode(path, files.read(path))
 
 
+def forget(folder: Path) -> None:
+    """Remove the keys from a folder, once they are kept in another."""
+    with files.explained("remove", folder / FILE):
+        (folder / FILE).unlink(missing_ok=True)
+
+
 def _decode(path: Path, data: bytes) -> DeviceKeys:
     try:
         value = codec.loads(data)

@@ -227,6 +227,7 @@ def test_an_approval_moves_the_keys_from_where_they_waited(tmp_path: Path, mesh:
     keys = keystore.load(places.state)
     assert keys is not None
     assert keys.device_id == asked.device_id
+    assert enrol.request(pending, name="db1").device_id != asked.device_id
 
 
 def test_an_approval_for_another_device_is_refused(tmp_path: Path, mesh: Mesh) -> None:

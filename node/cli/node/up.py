@@ -76,6 +76,7 @@ def _background(found: Paths, *, port: int | None, log_json: bool, debug: bool) 
                 env={**os.environ, "NOTIFY_SOCKET": path},
             )
             _await(child, ready, found)
+    click.echo(f"the node is up; its log is {found.log}", err=True)
 
 
 def _open_log(found: Paths) -> BinaryIO:
