@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from hashlib import sha256
 
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
 from crypto.clock import Interval
@@ -16,6 +17,9 @@ from policy.document import parse
 from policy.model import Block, Defaults, OnExpiry, Policy, PortRange, Rule, Selector, Subject
 from policy.ports import normalise, parse_ports
 from policy.selectors import DESTINATION_KINDS, SOURCE_KINDS, SelectorKind, parse_selector
+
+# A busy machine is slow, not wrong: no example has a deadline of its own.
+RANDOM = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 HEADER = 'schema = 1\nmesh = "acme"\n'
 

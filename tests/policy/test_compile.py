@@ -23,7 +23,7 @@ from policy.document import DocumentError, parse
 from policy.explain import why
 from policy.model import Policy
 from policy.weigh import heaviest
-from tests.policy.build import HEADER, compiled, loaded
+from tests.policy.build import HEADER, RANDOM, compiled, loaded
 
 DATA = Path(__file__).parent / "data"
 SAMPLE = (DATA / "sample.toml").read_text()
@@ -55,6 +55,7 @@ ORDER = parse(SAMPLE, "sample.toml")
 
 
 @given(st.randoms(use_true_random=False))
+@RANDOM
 def test_order_makes_no_difference(random: object) -> None:
     """However keys, rules, tests and lists are ordered, the same bytes come out (T56)."""
 

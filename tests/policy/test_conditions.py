@@ -20,7 +20,7 @@ from policy.conditions import (
     latest,
 )
 from policy.model import Facts, Reason
-from tests.policy.build import moments
+from tests.policy.build import RANDOM, moments
 
 NOON = 43_200
 NOON_TEXT = "1970-01-01T12:00:00Z"
@@ -133,6 +133,7 @@ def test_never_is_neither_early_nor_late() -> None:
     moments(),
     st.floats(0, 400, allow_nan=False),
 )
+@RANDOM
 def test_a_verdict_holds_up_to_its_time(
     condition: NotBefore | NotAfter, now: Interval, step: float
 ) -> None:
@@ -147,6 +148,7 @@ def test_a_verdict_holds_up_to_its_time(
 
 
 @given(st.floats(1e9, 2e9), st.floats(0, 100))
+@RANDOM
 def test_a_beginning_is_always_ahead(lo: float, width: float) -> None:
     """However floats round, the time to look again is later than now: a timer makes progress."""
     now = Interval(lo, lo + width)

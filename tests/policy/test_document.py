@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from policy.document import DocumentError, Problem, parse
 from policy.model import Audit, Defaults, OnExpiry, Reason, SelectorKind
 from policy.ports import describe
-from tests.policy.build import HEADER, key
+from tests.policy.build import HEADER, RANDOM, key
 
 DATA = Path(__file__).parent / "data"
 
@@ -345,6 +345,13 @@ def test_a_user_is_in_at_most_64_groups() -> None:
     ]
 
 
+def test_problems_stand_in_the_order_of_the_document() -> None:
+    """Whatever is read first, the first line comes first, and nothing is told twice."""
+    body = '[[block]]\nid = "b"\n[users.Ann]\n[groups]\na = ["x"]\n'
+    assert [line for line, _ in problems(body)] == [3, 5, 7]
+    assert len(problems('groups = { a = ["x"], b = ["x"] }')) == 1
+
+
 def test_control_characters_are_written_out() -> None:
     """A message can not drive the terminal of the admin who reads a stranger's document."""
     ((_, message),) = problems('"\\u001b[31m" = 1')
@@ -367,6 +374,7 @@ def test_a_key_is_read_in_each_form(form: str) -> None:
 
 
 @given(st.text(alphabet="[]{}='\"#,.:/ab1\n ", max_size=200) | st.text(max_size=80))
+@RANDOM
 def test_any_text_is_a_document_or_problems(text: str) -> None:
     """No text makes anything but a document or problems with lines that exist."""
     for prefix in ("", HEADER, HEADER + RULE):

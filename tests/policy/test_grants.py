@@ -13,6 +13,7 @@ from policy.decide import Flow, Moment, decide
 from policy.grants import Grant, NodeGrants, NodeRules, node_grants
 from policy.model import ANY, Block, Defaults, Facts, OnExpiry, Policy, Rule, Subject
 from tests.policy.build import (
+    RANDOM,
     RESOURCES,
     World,
     device,
@@ -187,6 +188,7 @@ def found_for(grants: Iterable[Grant], flow: Flow) -> Grant | None:
 
 
 @given(worlds(), moments(), flows())
+@RANDOM
 def test_the_share_of_a_node_is_the_decision(world: World, now: Interval, flow: Flow) -> None:
     """For every flow in either direction the grants say what `decide` says, and no more."""
     me, *peers = world.devices
@@ -216,6 +218,7 @@ def test_the_share_of_a_node_is_the_decision(world: World, now: Interval, flow: 
 
 
 @given(worlds(), moments())
+@RANDOM
 def test_nothing_changes_before_the_next_change(world: World, now: Interval) -> None:
     """Up to `next_change` every grant stays as it is, its renewed lease aside."""
     me, *peers = world.devices

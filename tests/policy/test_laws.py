@@ -12,7 +12,7 @@ from crypto.clock import Interval
 from crypto.objects import Directory
 from policy.decide import Decision, Flow, decide
 from policy.model import Block, Facts, Policy, Rule
-from tests.policy.build import TIMES, World, blocks, flows, moments, rules, worlds
+from tests.policy.build import RANDOM, TIMES, World, blocks, flows, moments, rules, worlds
 
 
 def answers(
@@ -35,6 +35,7 @@ def answers(
 
 
 @given(worlds(), rules("r9"), moments(), flows())
+@RANDOM
 def test_a_further_rule_takes_no_access_away(
     world: World, more: Rule, now: Interval, flow: Flow
 ) -> None:
@@ -51,6 +52,7 @@ def test_a_further_rule_takes_no_access_away(
 
 
 @given(worlds(), blocks("x9"), moments(), flows())
+@RANDOM
 def test_a_further_block_gives_no_access(
     world: World, more: Block, now: Interval, flow: Flow
 ) -> None:
@@ -63,6 +65,7 @@ def test_a_further_block_gives_no_access(
 
 
 @given(worlds(), moments(), flows(), st.permutations(["n0", "n1", "n2", "n3"]))
+@RANDOM
 def test_the_order_of_rules_does_not_matter(
     world: World, now: Interval, flow: Flow, names: list[str]
 ) -> None:
@@ -80,6 +83,7 @@ def test_the_order_of_rules_does_not_matter(
 
 
 @given(worlds(), flows(), st.sampled_from([0, 0, 1, 7]))
+@RANDOM
 def test_a_decision_changes_only_at_its_time(world: World, flow: Flow, width: float) -> None:
     """Swept over all borders, `allow` changes only at the time foretold."""
     foretold: list[Decision] = []
@@ -95,6 +99,7 @@ def test_a_decision_changes_only_at_its_time(world: World, flow: Flow, width: fl
 
 
 @given(worlds())
+@RANDOM
 def test_a_policy_survives_its_encoding(world: World) -> None:
     """What is decoded is what was encoded, and encodes to the same bytes."""
     data = world.policy.encode()

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from policy.locate import Path, locate
+from tests.policy.build import RANDOM
 
 TRICKY = '''\
 plain = 1 # not [a.header]
@@ -133,6 +134,7 @@ def documents(draw: st.DrawFn) -> str:
 
 
 @given(documents())
+@RANDOM
 def test_any_document_is_followed_to_its_end(text: str) -> None:
     """What tomllib reads, the locator reads the same way, with lines that never run backwards."""
     locator = locate(text)
@@ -143,6 +145,7 @@ def test_any_document_is_followed_to_its_end(text: str) -> None:
 
 
 @given(st.text(max_size=200) | st.text(alphabet="[]{}='\"#,.\\a1\n ", max_size=60))
+@RANDOM
 def test_no_text_that_tomllib_accepts_stops_the_locator(text: str) -> None:
     """Whatever tomllib accepts, the locator finds the same paths in it."""
     try:

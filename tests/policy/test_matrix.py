@@ -11,7 +11,7 @@ from policy.decide import decide
 from policy.matrix import Cell, Matrix, matrix
 from policy.model import Facts, Reason, Subject
 from policy.selectors import SelectorKind
-from tests.policy.build import World, loaded, moments, selectors, worlds
+from tests.policy.build import RANDOM, World, loaded, moments, selectors, worlds
 
 WORLD = """
 [users.ann]
@@ -145,6 +145,7 @@ def test_the_matrix_is_plain_data() -> None:
 
 
 @given(worlds(), moments())
+@RANDOM
 def test_the_matrix_is_the_decision(world: World, now: Interval) -> None:
     """Between declared devices and resources a cell allows a port exactly if `decide` does."""
     found = matrix(world.policy, world.directory, now)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from crypto import codec
 from crypto.errors import CodecError, ObjectError, PeerError
 from policy.model import ANY, Block, Defaults, Policy, Reason, Rule, Selector, SelectorKind, Test
-from tests.policy.build import ports, rule, selectors
+from tests.policy.build import RANDOM, ports, rule, selectors
 
 TEST = Test(
     Selector(SelectorKind.USER, "ann"),
@@ -121,6 +121,7 @@ def test_a_newer_format_says_what_to_do() -> None:
 
 
 @given(st.integers(0, 10_000), st.integers(0, 255))
+@RANDOM
 def test_a_changed_byte_is_refused_or_another_policy(position: int, byte: int) -> None:
     """Damage makes an error of ours or a policy with exactly these bytes, never anything else."""
     data = bytearray(POLICY.encode())

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from policy.ports import ANY, ICMP, ICMPV6, PortRange, describe, normalise, parse_ports
-from tests.policy.build import PORTS, flows, ports
+from tests.policy.build import PORTS, RANDOM, flows, ports
 
 
 @pytest.mark.parametrize(
@@ -100,6 +100,7 @@ RANGES = st.sampled_from([each for text in PORTS for each in parse_ports(text)])
 
 
 @given(st.lists(RANGES), flows())
+@RANDOM
 def test_joining_changes_no_flow(
     ranges: list[PortRange], flow: tuple[int | None, int | None]
 ) -> None:
@@ -109,6 +110,7 @@ def test_joining_changes_no_flow(
 
 
 @given(RANGES, RANGES, flows())
+@RANDOM
 def test_ranges_that_share_a_flow_overlap(
     one: PortRange, other: PortRange, flow: tuple[int | None, int | None]
 ) -> None:
