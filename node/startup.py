@@ -89,6 +89,7 @@ async def prepare(paths: Paths, stack: ExitStack, *, port: int | None) -> Parts:
     )
     group = guard.group_id(chosen.socket_group)
     channel = stack.enter_context(guard.listen(paths.socket, group))
+    stack.callback(paths.socket.unlink, missing_ok=True)
     control = await preflight.open_control(store.get_number(restore.CONTROL_PORT) or None)
     stack.callback(control.close)
     with store.transaction():
