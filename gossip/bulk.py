@@ -158,8 +158,7 @@ class Bulk:
         """Ask somebody else."""
         pull = self._pulls.get(absent.id)
         if pull is not None and peer in pull.holders:
-            pull.avoid[peer] = now + ABSENT_SECONDS
-            del pull.holders[peer]
+            self._drop_holder(pull, peer, now + ABSENT_SECONDS)
             self._pump(now, pull)
 
     def on_timer(self, now: float, identity: bytes) -> None:
@@ -176,8 +175,7 @@ class Bulk:
                 holder.misses += 1
                 holder.window = WINDOW_FIRST
             if holder.misses >= MISSES_MAX or not self._core.paths.is_proven(peer):
-                del pull.holders[peer]
-                pull.avoid[peer] = now + ABSENT_SECONDS * MISSES_MAX
+                self._drop_holder(pull, peer, now + ABSENT_SECONDS * MISSES_MAX)
         self._pump(now, pull)
 
     # Inside.
@@ -197,6 +195,10 @@ class Bulk:
 
     def _pump(self, now: float, pull: Pull) -> None:
         """Fill every holder's window; find holders while there are too few."""
+        if not pull.is_part and not pull.holders and not pull.sources:
+            # Nobody who offered it delivers; reconciliation will find out who holds it.
+            self._end(pull.id)
+            return
         self._find_holders(now, pull)
         free = pull.free()
         for peer, holder in pull.holders.items():
@@ -239,8 +241,12 @@ class Bulk:
         return pull.length - last * limits.CHUNK_BYTES
 
     def _ban(self, pull: Pull, peer: bytes) -> None:
+        self._drop_holder(pull, peer, float("inf"))
+
+    def _drop_holder(self, pull: Pull, peer: bytes, until: float) -> None:
         pull.holders.pop(peer, None)
-        pull.avoid[peer] = float("inf")
+        pull.sources.discard(peer)
+        pull.avoid[peer] = until
 
     def _finish(self, now: float, pull: Pull) -> None:
         data = b"".join(pull.chunks[index] for index in range(pull.count))

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from gossip.bulk import Bulk
     from gossip.intake import Intake
     from gossip.members import Members
+    from gossip.outreach import Outreach
     from gossip.paths import Paths
     from gossip.probe import Prober
     from gossip.reconcile import Reconciler
@@ -61,6 +62,7 @@ class Core:
     members: "Members"
     sessions: "Sessions"
     paths: "Paths"
+    outreach: "Outreach"
     transport: "Transport"
     broadcast: "Broadcast"
     record: "OwnRecord"

@@ -20,6 +20,7 @@ from gossip import (
     broadcast,
     bulk,
     hello,
+    outreach,
     paths,
     probe,
     reconcile,
@@ -90,6 +91,7 @@ class Machine:
         )
         core.broadcast = broadcast.Broadcast(core)
         core.paths = paths.Paths(core)
+        core.outreach = outreach.Outreach(core)
         core.transport = Transport(core)
         core.record = record.OwnRecord(core, boot_ms)
         core.intake = Intake(core)
@@ -309,8 +311,8 @@ class Machine:
             paths.PUNCH: core.paths.on_punch,
             paths.AGAIN: core.paths.on_again,
             paths.KEEP: core.paths.on_keep,
-            paths.CONTACT: core.paths.on_contact,
-            paths.DEGREE: lambda now, _: core.paths.on_degree(now),
+            outreach.CONTACT: core.outreach.on_contact,
+            outreach.DEGREE: lambda now, _: core.outreach.on_degree(now),
             record.RENEW: lambda now, _: core.record.on_renew(now),
             record.ROTATE: lambda now, _: core.record.on_rotate(now),
             record.EXPIRE: expire,

@@ -27,9 +27,9 @@ class Path:
         challenged_at: When another address was last asked for proof.
         step: Next step of the running attempt; None when none runs.
         started_at: When that attempt began.
+        invited_at: When a sealed request of the member's last began one.
         spent: Quick datagrams to addresses not proven, in `spent_epoch`.
         spent_epoch: The record epoch that `spent` counts for.
-        contacts: Contacts with the member since it is dead.
     """
 
     address: Address | None = None
@@ -42,9 +42,9 @@ class Path:
     challenged_at: float = float("-inf")
     step: int | None = None
     started_at: float = float("-inf")
+    invited_at: float = float("-inf")
     spent: dict[Address, int] = field(default_factory=dict)
     spent_epoch: Epoch | None = None
-    contacts: int = 0
 
     def measured(self, sample: float) -> None:
         """Take a round trip into the smoothed one (RFC 6298 section 2, alpha = 1/8)."""

@@ -22,8 +22,6 @@ from gossip.path import Contacted, Path
 PUNCH: Final = "punch"
 AGAIN: Final = "punch-again"
 KEEP: Final = "keep"
-CONTACT: Final = "contact"
-DEGREE: Final = "degree"
 QUICK_MAX: Final = 3
 """Quick datagrams to an address that nobody has proven, per record epoch."""
 
@@ -64,6 +62,10 @@ class Paths:
         """Say whether the path to a member is proven."""
         return device_id in self._proven
 
+    def count(self) -> int:
+        """Return how many paths are proven."""
+        return len(self._proven)
+
     def round_trip(self, device_id: bytes) -> float | None:
         """Return the smoothed round trip to a member in seconds, or None."""
         path = self._paths.get(device_id)
@@ -94,13 +96,14 @@ class Paths:
             if self.is_proven(device_id):
                 self._keep(now, device_id)
             else:
-                self.attempt(now, device_id)
+                # The driver's wish is worth three more tries, whatever was tried before.
+                self._attempt_afresh(now, device_id)
 
     def attempt(self, now: float, device_id: bytes) -> None:
         """Look for a path now, unless an attempt has just begun."""
-        path = self._path(device_id)
         if device_id == self._core.me or not self._core.may_talk(device_id):
             return
+        path = self._path(device_id)
         if self._core.members.state(device_id) is MemberState.LEFT:
             return
         next_at = path.started_at + self._core.config.punch_restart_gap_seconds
@@ -135,7 +138,7 @@ class Paths:
         if self._paths.pop(device_id, None) is not None and device_id in self._proven:
             self._proven.discard(device_id)
             self._core.emit(PathChanged(device_id, None))
-        for kind in (PUNCH, AGAIN, KEEP, CONTACT):
+        for kind in (PUNCH, AGAIN, KEEP):
             self._core.timers.cancel(kind, device_id)
 
     # What happened.
@@ -168,7 +171,7 @@ class Paths:
         path.address = path.last_proven = address
         path.proven, path.heard_at = True, now
         path.proven_at = now
-        path.unanswered = path.contacts = 0
+        path.unanswered = 0
         path.step = None
         self._core.timers.cancel(PUNCH, device_id)
         self._proven.add(device_id)
@@ -197,7 +200,7 @@ class Paths:
         if device_id in self._proven:
             self._proven.discard(device_id)
             self._core.emit(PathChanged(device_id, None))
-            self._core.timers.set_earlier(DEGREE, now)
+            self._core.outreach.look(now)
             for anchor in self._anchors():
                 self._keep(now, anchor)
         if device_id in self._wanted:
@@ -205,16 +208,8 @@ class Paths:
 
     def renewed(self, now: float, device_id: bytes) -> None:
         """Note a newer record: its endpoints are worth a try if the member is wanted."""
-        self._core.timers.cancel(CONTACT, device_id)
-        self._core.timers.set_earlier(DEGREE, now)
         if device_id in self._wanted and not self.is_proven(device_id):
             self.attempt(now, device_id)
-
-    def died(self, now: float, device_id: bytes) -> None:
-        """Note that a member is taken for dead: contact it now and then, for ever."""
-        self.lost(now, device_id)
-        self._path(device_id).contacts = 0
-        self._core.timers.set(CONTACT, now + self._core.config.contact_backoff_seconds, device_id)
 
     def left(self, now: float, device_id: bytes) -> None:
         """Note that a member has said good-bye: nobody looks for it."""
@@ -229,8 +224,11 @@ class Paths:
         if message.target == self._core.me:
             initiator = self._core.admission.take_relayed(now, message.hello)
             if initiator is not None and not self.is_proven(initiator):
-                self._path(initiator).spent.clear()
-                self.attempt(now, initiator)
+                path = self._path(initiator)
+                gap = self._core.config.punch_restart_gap_seconds
+                if now >= path.invited_at + gap:
+                    path.invited_at = now
+                    self._attempt_afresh(now, initiator)
         elif not self._punches.take(now, sender):
             self._core.count("punch_rate_limited")
         elif self.is_proven(message.target):
@@ -250,6 +248,10 @@ class Paths:
         addresses = self._candidates(device_id, path, quick=quick)
         if addresses:
             self._core.admission.greet(now, device_id, addresses)
+        elif device_id not in self._wanted:
+            # Nothing was sent, so nothing has to be waited for before the next attempt.
+            path.step, path.started_at = None, float("-inf")
+            return
         if device_id in self._wanted and (step == 0 or not quick):
             self._ask_relays(now, device_id)
         if path.step < len(delays):
@@ -285,34 +287,17 @@ class Paths:
         self._core.prober.challenge(now, device_id, path.address)
         self._core.timers.set(KEEP, now + self._core.config.keepalive_retry_seconds, device_id)
 
-    def on_contact(self, now: float, device_id: bytes) -> None:
-        """Knock at a dead member's door, and wait longer for the next time."""
-        if self._core.members.state(device_id) is not MemberState.DEAD:
-            return
-        path = self._path(device_id)
-        addresses = self._candidates(device_id, path, quick=False)
-        if path.proven:
-            self._core.suspicion.confront(now, device_id)
-        elif addresses:
-            self._core.admission.greet(now, device_id, addresses)
-        config = self._core.config
-        wait = config.contact_backoff_seconds * 2 ** min(path.contacts + 1, 10)
-        path.contacts += 1
-        wait = min(wait, config.contact_backoff_max_seconds)
-        jitter = 0.75 + self._core.random.random() / 2
-        self._core.timers.set(CONTACT, now + wait * jitter, device_id)
-
-    def on_degree(self, now: float) -> None:
-        """Find one more member to exchange news with, while there are fewer than wished."""
-        live = [entry.device_id for entry in self._core.members.live()]
-        missing = self._core.config.degree(len(live)) - len(self._proven)
-        fresh = [device_id for device_id in live if self._is_untried(device_id)]
-        if missing <= 0 or not fresh:
-            return
-        self.attempt(now, self._core.random.choice(fresh))
-        self._core.timers.set(DEGREE, now + self._core.config.degree_gap_seconds / missing)
-
     # Inside.
+
+    def _attempt_afresh(self, now: float, device_id: bytes) -> None:
+        """Begin an attempt with new credit, whatever was tried before.
+
+        Only for the driver's wish and for a request that the member itself has sealed.
+        """
+        path = self._path(device_id)
+        path.spent.clear()
+        path.started_at = float("-inf")
+        self.attempt(now, device_id)
 
     def _path(self, device_id: bytes) -> Path:
         path = self._paths.get(device_id)
@@ -347,11 +332,16 @@ class Paths:
         fresh = self._now - self._paths[device_id].heard_at < IDLE_SECONDS
         return fresh or self._is_reachable(device_id)
 
-    def _is_untried(self, device_id: bytes) -> bool:
+    def is_untried(self, device_id: bytes) -> bool:
+        """Say whether there is no path yet, and an address left to try for one."""
         if self.is_proven(device_id):
             return False
         path = self._path(device_id)
         return path.step is None and bool(self._candidates(device_id, path, quick=True, pay=False))
+
+    def addresses(self, device_id: bytes) -> list[Address]:
+        """Return every address to try slowly."""
+        return self._candidates(device_id, self._path(device_id), quick=False)
 
     def _candidates(
         self, device_id: bytes, path: Path, *, quick: bool, pay: bool = True
@@ -364,7 +354,8 @@ class Paths:
             path.spent_epoch = epoch
             path.spent.clear()
         claimed = [] if record is None else [endpoint.address for endpoint in record.endpoints]
-        seen = [a for a in (path.last_proven, path.address) if a is not None]
+        # Not where it was only heard from: that address is asked for proof, and no more.
+        seen = [] if path.last_proven is None else [path.last_proven]
         found: list[Address] = []
         for address in dict.fromkeys(seen + claimed):
             if self._core.record.is_own(address):

@@ -60,6 +60,7 @@ class Roster:
         core.count("devices_dropped")
         core.sessions.forget(device_id)
         core.paths.forget(device_id)
+        core.outreach.forget(device_id)
         core.prober.forget(device_id)
         core.reconciler.forget(device_id)
         core.admission.forget(device_id)

@@ -115,5 +115,6 @@ class Statements:
             rebooted = record.epoch.boot_ms > booted
             core.sessions.set_peer(now, record.device_id, record.gossip_key, rebooted=rebooted)
             core.paths.renewed(now, record.device_id)
+            core.outreach.look(now)
             core.prober.wake(now)
         return replaced

@@ -129,7 +129,8 @@ class Suspicion:
             core.timers.set(VERDICT, due, subject)
             return
         core.members.change(now, entry, Change.CONDEMNED)
-        core.paths.died(now, subject)
+        core.paths.lost(now, subject)
+        core.outreach.died(now, subject)
         # One witness less may settle the cases it was to judge.
         for device_id in sorted(core.members.suspects):
             self._judge(now, device_id)

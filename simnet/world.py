@@ -210,6 +210,12 @@ class World:
 
     # Faults.
 
+    def move(self, host: Host, address: Address) -> None:
+        """Give a host another address, as roaming does; its old one leads nowhere."""
+        self._by_ip.pop(host.address[0], None)
+        host.address = address
+        self._by_ip[address[0]] = host
+
     def partition(self, left: Iterable[Host], right: Iterable[Host]) -> None:
         """Let nothing pass between two groups."""
         others = list(right)

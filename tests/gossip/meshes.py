@@ -129,9 +129,7 @@ class Villager:
     def say(self, other: "Villager", *messages: m.Message) -> None:
         """Send messages of any content over this one's session, as only a rogue would."""
         now = self.town.world.now
-        assert self.machine._core.transport.send(
-            now, other.id, *messages, address=other.address
-        )
+        assert self.machine._core.transport.send(now, other.id, *messages, address=other.address)
 
     def push(self, other: "Villager", *objects: Forged[Any] | bytes) -> None:
         """Push objects to another without asking this one's own machine."""

@@ -115,9 +115,7 @@ def test_one_liar_resurrects_nobody() -> None:
     old = entry.statement.raw
     victim.crash()
     assert town.until(lambda: town.all_see(DEAD, victim), limit=20.0) is not None
-    invented = town.mesh.member(
-        victim.device, epoch=Epoch(2**50, 1), seeds=[liar.device.seed]
-    )
+    invented = town.mesh.member(victim.device, epoch=Epoch(2**50, 1), seeds=[liar.device.seed])
     for other in villagers[1:-1]:
         liar.push(other, old, invented)
     town.run(5.0)
@@ -216,7 +214,7 @@ def record_of_dead(by: Villager, of: Villager) -> bytes:
 
 
 def test_an_unwanted_claim_gets_three_in_all() -> None:
-    """Without anybody wanting the member, the claimed address hears three hellos of each at most."""
+    """When nobody wants the member, the address hears at most three hellos of each node."""
     town = Town(22)
     villagers = town.grown(4)
     rogue = villagers[-1]
@@ -247,9 +245,7 @@ def test_t47_an_eclipsed_node_believes_nothing_false() -> None:
     others = [v for v in villagers if v not in {liar, victim}]
     records = {other.id: victim.machine.members()[other.id].record for other in others}
     for other in others:
-        forged = town.mesh.member(
-            other.device, epoch=Epoch(2**40, 9), seeds=[liar.device.seed]
-        )
+        forged = town.mesh.member(other.device, epoch=Epoch(2**40, 9), seeds=[liar.device.seed])
         liar.push(victim, forged)
     town.run(30.0)
     for other in others:

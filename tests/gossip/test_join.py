@@ -113,7 +113,7 @@ def test_anothers_device_object_opens_no_door() -> None:
     town = Town()
     founder = town.approved("founder")
     honest = town.mesh.device("honest", town.ticket)
-    thief = town.invited("thief", founder, device=replace(honest, keys=device_keys("thief")))
+    town.invited("thief", founder, device=replace(honest, keys=device_keys("thief")))
     before = founder.host.sent
     town.run(3.0)
     assert founder.host.sent == before

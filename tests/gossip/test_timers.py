@@ -59,11 +59,7 @@ def test_cancelled_deadlines_do_not_fire() -> None:
     assert drained(timers, 9.0) == []
 
 
-@given(
-    st.lists(
-        st.tuples(st.sampled_from("abc"), st.integers(0, 20), st.booleans()), max_size=40
-    )
-)
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 20), st.booleans()), max_size=40))
 def test_behaves_like_a_dictionary_of_deadlines(steps: list[tuple[str, int, bool]]) -> None:
     """Whatever is set and cancelled, the earliest of the current deadlines is next."""
     timers = Timers()
