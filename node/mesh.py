@@ -323,6 +323,9 @@ class Mesh:
             stands=state == "expired",
         )
         alarms.set("not-in-force", f"this device is not in force: {reason}", stands=not in_force)
+        if in_force:
+            alarms.clear("join-refused")
+            alarms.clear("removed")
         alarms.set(
             "clock-stepped",
             "this machine's clock has jumped: grants with an end wait until it is right again; "

@@ -311,6 +311,19 @@ async def test_time_alone_brings_and_ends_alarms(rig: Rig) -> None:
     assert "clock-behind" in rig.codes()
 
 
+async def test_being_in_force_ends_the_alarms_of_not_being_so(rig: Rig) -> None:
+    """What a member refused before it knew better is over once somebody has sponsored us."""
+    rig.mesh.take(events.Alarm("join-refused", "no"))
+    rig.mesh.take(events.Alarm("removed", "no"))
+    founder = rig.forge.device("founder")
+    rig.admit(founder)
+    rig.mesh.look_around(rig.mesh.clock.interval())
+    assert rig.codes() == {"join-refused", "removed", "not-in-force"}
+    rig.admit(rig.forge.sponsor(rig.forged, founder))
+    rig.mesh.look_around(rig.mesh.clock.interval())
+    assert rig.codes() == set()
+
+
 async def test_the_core_is_told_of_what_was_decided(rig: Rig) -> None:
     """Adopting and refusing change what the core offers to others."""
     told: list[float] = []
