@@ -101,17 +101,17 @@ class Writer:
             by_ports.setdefault(ports, []).append(str(self._name(name)))
         sources = [str(self._name(name)) for name in access.sources]
         pieces = [
-            (some_sources, some_destinations, some_ports)
+            (some_sources, some_destinations, some_texts)
             for ports, destinations in by_ports.items()
             for some_sources in _pieces(sources, RULE_SELECTORS_MAX)
             for some_destinations in _pieces(destinations, RULE_SELECTORS_MAX)
-            for some_ports in _pieces(ports, RULE_RANGES_MAX)
+            for some_texts in _pieces(texts(ports), RULE_RANGES_MAX - 1)  # icmp is two ranges
         ]
         for number, (whose, whither, which) in enumerate(pieces, start=1):
             rule_id = access.id if number == 1 else f"{access.id}-{number}"
             yield (
                 f'[[rule]] # line {access.line}\nid = "{rule_id}"\n'
-                f"from = {_list(whose)}\nto = {_list(whither)}\nallow = {_list(texts(which))}\n"
+                f"from = {_list(whose)}\nto = {_list(whither)}\nallow = {_list(which)}\n"
             )
 
     def _name(self, name: Name) -> Selector:
