@@ -224,6 +224,9 @@ class Daemon:
         except LocalError as error:
             self._parts.alarms.stand_error("network", error)
             return
+        except OSError as error:
+            self._parts.alarms.stand("network", str(error))
+            return
         self._parts.alarms.clear("network")
         addresses = frozenset(map(str, found))
         if addresses == self._mesh.underlay:

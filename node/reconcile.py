@@ -110,6 +110,9 @@ class Reconciler:
         except LocalError as error:
             self._alarms.stand_error("firewall", error)
             return
+        except OSError as error:
+            self._alarms.stand("firewall", str(error))
+            return
         if not intact:
             self._log.warning("the firewall's table was changed by another program")
             self._alarms.stand("firewall-changed", "another program has changed our table")
@@ -166,6 +169,10 @@ class Reconciler:
             await work
         except LocalError as error:
             self._alarms.stand_error(code, error)
+            return False
+        except OSError as error:
+            # No memory, no process, no descriptor left: none of them is forever.
+            self._alarms.stand(code, str(error))
             return False
         self._alarms.clear(code)
         return True

@@ -18,6 +18,8 @@ from node.admin import files
 SCHEMA_VERSION = 1
 # How many members' records are kept to find the mesh again: the latest heard of.
 MEMBERS_MAX = 512
+# The gossip core refuses records that were booted further in the future than this.
+BOOT_AHEAD_MILLISECONDS = 300_000
 
 _SCHEMA = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT, WITHOUT ROWID;
@@ -200,11 +202,15 @@ class Store:
         )
 
     def next_boot(self, wall_milliseconds: int) -> int:
-        """Return this start's number: the wall clock, but always above that of the last start.
+        """Return this start's number: the wall clock, and above that of the last start.
 
-        A record of ours must replace those of our earlier lives even when the clock went back.
+        A record of ours must replace those of our earlier lives even when the clock went back a
+        little. A last start far in the future had a wrong clock, and nobody believed its records:
+        to go on from there would keep us out for as long.
         """
-        boot = max(wall_milliseconds, self.get_number("boot_ms") + 1)
+        last = self.get_number("boot_ms")
+        is_plausible = last <= wall_milliseconds + BOOT_AHEAD_MILLISECONDS
+        boot = max(wall_milliseconds, last + 1) if is_plausible else wall_milliseconds
         self.put_number("boot_ms", boot)
         return boot
 

@@ -184,6 +184,22 @@ async def test_a_failure_is_an_alarm_and_is_tried_whole_again(
     assert rig.codes() == set()
 
 
+async def test_a_machine_without_memory_ends_no_daemon(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """T32: a child process that cannot be started is an alarm like any other failure."""
+
+    async def no_memory(*arguments: object) -> bool:
+        raise OSError(12, "Cannot allocate memory")
+
+    await rig.start(desired())
+    monkeypatch.setattr(rig.firewall, "apply", no_memory)
+    monkeypatch.setattr(rig.firewall, "verify", no_memory)
+    assert not await rig.reconciler.apply(desired(), NOW)
+    await rig.reconciler.verify()
+    assert dict(rig.alarms) == {"firewall": "[Errno 12] Cannot allocate memory"}
+
+
 async def test_a_table_that_another_program_changed_is_an_alarm(rig: Rig) -> None:
     """It stands until the table is as it should be."""
     await rig.start(desired())

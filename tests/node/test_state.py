@@ -9,6 +9,7 @@ import pytest
 from crypto.agreement import x25519_public
 from crypto.invite import Bootstrap
 from crypto.signing import public_key
+from gossip.config import Config
 from node import state
 from node.state import StateError, Store
 from tests.node.crash import crashes
@@ -93,6 +94,20 @@ def test_a_start_is_numbered_above_the_last_even_if_the_clock_went_back(tmp_path
     assert store.next_boot(400) == 1_001
     store.close()
     assert Store(tmp_path / "state.db").next_boot(5_000) == 5_000
+
+
+def test_a_start_with_a_clock_a_year_ahead_keeps_nobody_out(tmp_path: Path) -> None:
+    """T26: once the clock is right again, so is the number of the start."""
+    store = Store(tmp_path / "state.db")
+    year = 365 * 86_400_000
+    assert store.next_boot(1_000_000 + year) == 1_000_000 + year
+    assert store.next_boot(2_000_000) == 2_000_000
+    assert store.next_boot(1_999_000) == 2_000_001
+
+
+def test_the_bound_of_a_plausible_start_is_the_cores() -> None:
+    """Beyond it nobody would have believed the last start's records."""
+    assert Config().record_ahead_seconds * 1_000 == state.BOOT_AHEAD_MILLISECONDS
 
 
 def test_a_nested_transaction_is_part_of_the_outer_one(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ HEAD = """
 schema = 1
 mesh = "acme"
 [defaults]
-lease = "1m"
+lease = "{lease}"
 [devices.gate]
 [devices.laptop]
 """
@@ -69,11 +69,11 @@ class Pair:
         self.laptop.up()
         self.wait_for(self.laptop, self.version)
 
-    def sign(self, rules: str) -> Path:
+    def sign(self, rules: str, *, lease: str = "1m") -> Path:
         """Sign a policy with these rules as the next bundle."""
         self.version += 1
         policy = self.folder / f"policy-{self.version}.toml"
-        policy.write_text(HEAD + rules)
+        policy.write_text(HEAD.format(lease=lease) + rules)
         bundle = self.folder / f"bundle-{self.version}.hgb"
         self.admin.sign(policy, bundle)
         return bundle

@@ -148,6 +148,27 @@ def test_dynamic_grants_die_on_time_without_any_daemon(mesh: Pair) -> None:
     assert not mesh.can_reach(23)
 
 
+def test_a_lease_is_renewed_by_a_living_daemon_and_ends_after_its_death(mesh: Pair) -> None:
+    """T31: a grant of an hour lives on five-second leases; without daemons it dies with one."""
+    stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(mesh_clock() + 3_600))
+    rules = RULE.format(id="ssh", allow="tcp/22") + f"not_after = {stamp}\n"
+    mesh.gate.run("publish", str(mesh.sign(rules, lease="5s")))
+    mesh.wait_for(mesh.laptop, mesh.version)
+    wait_until(lambda: mesh.can_reach(22), seconds=3, what="the grant")
+    flow = mesh.laptop.flow(mesh.gate, 22)
+    began = time.monotonic()
+    while time.monotonic() < began + 11:
+        flow.alive()
+    mesh.gate.kill()
+    mesh.laptop.kill()
+    killed = time.monotonic()
+    assert flow.ended()["at"] - killed < 6
+    assert not mesh.can_reach(22)
+    mesh.gate.up()
+    mesh.laptop.up()
+    wait_until(lambda: mesh.can_reach(22), seconds=10, what="the grant again")
+
+
 def mesh_clock() -> float:
     """Return the wall clock that the daemons read."""
     from node.clock import Clock
