@@ -1,7 +1,6 @@
 """The node's clock: the one place that asks what time it is.
 
-Wall time is never one number here but an interval that holds the true time (design.md section 3,
-Time; facts/trust.md section 3.2). Three things shape it:
+Wall time is never one number here but an interval that holds the true time. Three things shape it:
 
 - the wall clock, give or take the skew that an honest clock may have;
 - the boot-time clock, which nobody can set: when the wall clock jumps away from it, the interval

@@ -14,7 +14,7 @@ from node import udp
 from node.kernel import links
 
 # Random, because with one fixed port for all, two nodes behind one Linux translator take each
-# other's mapping (design.md section 6); above the ports that services use, below the ephemeral
+# other's mapping (docs/adr/0005); above the ports that services use, below the ephemeral
 # ones of most systems.
 PORT_FIRST, PORT_LAST = 20_000, 32_000
 _PORT_TRIES = 64

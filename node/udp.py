@@ -3,7 +3,7 @@
 asyncio-dgram reports a refused send at the next send, to another and healthy peer, so sending
 goes through the socket that we made and keep: the error comes at once and is counted against the
 right address. Its receive queue has no bound, so the one reader must await nothing but `receive`.
-Both are measured in facts/libraries.md section 2.
+Both were measured with version 3.0.0.
 """
 
 import errno

@@ -26,7 +26,7 @@ from policy.decide import Moment
 from policy.grants import Grant, NodeGrants, NodeRules
 from policy.model import Subject
 
-# Below the 30 s after which Linux forgets an unanswered UDP flow (nat.md, RFC 4787 REQ-5 asks
+# Below the 30 s after which Linux forgets an unanswered UDP flow (RFC 4787 REQ-5 asks
 # for two minutes and rarely gets them).
 KEEPALIVE_SECONDS = 25
 
