@@ -15,7 +15,7 @@ signatures, a payload under another type. Keys follow from labels, so runs are r
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from ipaddress import IPv4Address, IPv4Network
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -101,7 +101,7 @@ def resigned(raw: bytes, *, mesh_id: bytes, seeds: Sequence[bytes]) -> bytes:
     return signing.seal(found.type, mesh_id, found.payload, seeds)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Forged(Generic[T_co]):
     """A signed object with what its maker knows.
 
@@ -117,7 +117,14 @@ class Forged(Generic[T_co]):
     raw: bytes
     body: T_co
     seed: bytes = b""
-    keys: DeviceKeys | None = field(default=None, repr=False)
+    keys: DeviceKeys | None = None
+
+    def __repr__(self) -> str:
+        return f"<{self.type} {self.id.hex()[:8]}>"
+
+    def _repr_pretty_(self, printer: Any, _cycle: bool) -> None:  # noqa: ANN401, FBT001 -- IPython's
+        """Show it as short in a counter-example as anywhere."""
+        printer.text(repr(self))
 
     @property
     def id(self) -> bytes:

@@ -37,7 +37,7 @@ def admit(tables: Tables, envelope: Envelope, now: Interval | None) -> Admitted:
         case Sponsor() as sponsor:
             return _admit_sponsor(tables, envelope, sponsor, now)
         case Revoke() as revoke:
-            return _admit_revoke(tables, envelope, revoke)
+            return _admit_revoke(tables, envelope, revoke, now)
         case _:
             raise ObjectError(f"a {envelope.type} is a device's statement, nothing to admit")
 
@@ -171,15 +171,19 @@ def _conflicts(tables: Tables, kept: KeptDevice) -> Iterator[Alarm]:
         )
 
 
-def _admit_revoke(tables: Tables, envelope: Envelope, revoke: Revoke) -> Admitted:
-    kept = checks.check_revoke(envelope, revoke, tables.roots, tables.register)
+def _admit_revoke(
+    tables: Tables, envelope: Envelope, revoke: Revoke, now: Interval | None
+) -> Admitted:
+    kept = checks.check_revoke(
+        envelope, revoke, roots=tables.roots, register=tables.register, now=now
+    )
     revocations = tables.revocations
+    if revocations.is_covered(kept):
+        return _verdict(envelope, fresh=False)
     if revocations.get(kept.id) is not None:
         if not revocations.stands(kept):
             return _verdict(envelope, fresh=False)
         revocations.replace(kept)
-    elif revocations.is_covered(kept):
-        return _verdict(envelope, fresh=False)
     else:
         revocations.check_room(kept)
         revocations.add(kept)

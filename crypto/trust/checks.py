@@ -136,10 +136,15 @@ def check_sponsor(
     if sponsor.sponsor == kept.node.device_id:
         raise ConstraintError(f"{name} is its own")
     _check_sponsor_times(name, sponsor, ticket, now)
-    nodes = enrolment.of(sponsor.sponsor)
-    if not nodes:
+    # What was admitted before is not judged by who is in now: its sponsor may be in again.
+    tickets = (
+        {node.ticket for node in register.claimed_by(sponsor.sponsor)}
+        if now is None
+        else {node.id.ticket for node in enrolment.of(sponsor.sponsor)}
+    )
+    if not tickets:
         raise UnknownParentError("device", sponsor.sponsor)
-    if all(node.id.ticket == sponsor.ticket for node in nodes):
+    if tickets == {sponsor.ticket}:
         raise ConstraintError(f"{name}: both are of one ticket")
     return KeptSponsor(sponsor, envelope.id, envelope.raw)
 
@@ -154,9 +159,16 @@ def _check_sponsor_times(
 
 
 def check_revoke(
-    envelope: Envelope, revoke: Revoke, roots: Roots, register: Register
+    envelope: Envelope,
+    revoke: Revoke,
+    *,
+    roots: Roots,
+    register: Register,
+    now: Interval | None,
 ) -> KeptRevoke:
     """Return a revocation by a revoker that is or was, or by the device that it revokes.
+
+    Without `now`, as for what was admitted before, the device may be pending again.
 
     Raises:
         UnknownParentError: If a device revokes itself that is not known.
@@ -169,7 +181,8 @@ def check_revoke(
         return KeptRevoke(revoke, envelope.id, envelope.raw, found)
     signers(envelope, roots.mesh_id, (device_id,))
     # Anybody can make keys and revoke them: only what is known is worth remembering.
-    if not register.nodes_of(device_id):
+    known = register.nodes_of(device_id) if now is not None else register.claimed_by(device_id)
+    if not known:
         raise UnknownParentError("device", device_id)
     return KeptRevoke(revoke, envelope.id, envelope.raw, frozenset())
 

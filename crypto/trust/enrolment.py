@@ -22,8 +22,11 @@ from crypto.trust.register import KeptDevice, KeptSponsor, KeptTicket, NodeId, R
 from crypto.trust.revocations import Revocations
 from crypto.trust.roots import Roots, earliest
 
-Rank: TypeAlias = tuple[int, float, bytes]
-"""Behind a revoked sponsor or not; since when; device id. The lowest come first."""
+Rank: TypeAlias = tuple[int, float, int, bytes]
+"""Behind a revoked sponsor or not; since when; steps in that second; device id.
+
+The lowest come first. A device always ranks behind its sponsor, so the search meets all in order.
+"""
 
 
 @dataclass(slots=True)
@@ -194,7 +197,9 @@ class Enrolment:
         cut = self._revocations.cut(RevokeKind.DEVICE, node.id.device_id, self.exists_since(node))
         if any(limit is not None and since >= limit for limit in (end, cut)):
             return None
-        return (node.rank[0] if cut is None else 1), since, kept.node.device_id
+        tier = node.rank[0] if cut is None else 1
+        steps = node.rank[2] + 1 if (tier, since) == node.rank[:2] else 0
+        return tier, since, steps, kept.node.device_id
 
     def _has_ended(self, node: Node, at: int) -> bool:
         """Say whether all that the sponsor ever was had expired by then."""
@@ -218,6 +223,8 @@ class Enrolment:
         node = self.nodes.get(kept.node)
         given = self._given_objects(kept.node)
         if given and node is None:
+            if kept.node.ticket and self.uses_left(self._register.tickets[kept.node.ticket]) <= 0:
+                return False
             self._enrol(kept.node, _first_rank(kept.node), given)
         elif given and node is not None:
             node.objects = {known.id: known for known in given}
@@ -248,7 +255,7 @@ class Enrolment:
 
 
 def _first_rank(node: NodeId) -> Rank:
-    return 0, 0.0, node.device_id
+    return 0, 0.0, 0, node.device_id
 
 
 def _standing(node: Node) -> tuple[bool, bool, Rank, bytes]:

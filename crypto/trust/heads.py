@@ -229,9 +229,11 @@ class Heads:
         return ReadyBundle(self.candidate.id, self.candidate.head, parts)
 
     def _wanted(self) -> dict[tuple[bytes, int], tuple[str, PartRef]]:
-        heads = [kept.head for kept in (self.candidate, self.adopted) if kept]
-        named = [(name, ref) for head in heads for name, ref in head.parts.items()]
-        return {(ref.hash, ref.length): (name, ref) for name, ref in named}
+        wanted: dict[tuple[bytes, int], tuple[str, PartRef]] = {}
+        for kept in (self.candidate, self.adopted):
+            for name, ref in kept.head.parts.items() if kept else ():
+                wanted.setdefault((ref.hash, ref.length), (name, ref))
+        return wanted
 
     # What the node decides.
 

@@ -124,6 +124,11 @@ class Register:
         """Return the enrolments of one device."""
         return self._by_device.get(device_id, set())
 
+    def claimed_by(self, device_id: bytes) -> set[NodeId]:
+        """Return the enrolments of one device, those that are pending too."""
+        pending = (kept.node for kept in self.pending.values())
+        return self.nodes_of(device_id) | {node for node in pending if node.device_id == device_id}
+
     def device_ids(self) -> Iterator[bytes]:
         """Give the id of every device with a kept object."""
         return iter(self._by_device)

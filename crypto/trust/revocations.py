@@ -82,14 +82,17 @@ class Revocations:
     def check_room(self, kept: KeptRevoke) -> None:
         """Raise if its signers have named as many subjects as one revoker may.
 
+        Devices that revoke themselves share one bound, that of devices.
+
         Raises:
             ConstraintError: If so. A new revoker key can go on.
         """
+        limits = self._limits
+        most = limits.revokes_per_signer_max if kept.signers else limits.devices_max
         is_new = kept.signers not in self._by_subject.get(kept.subject, {})
-        if is_new and self._counts.get(kept.signers, 0) >= self._limits.revokes_per_signer_max:
+        if is_new and self._counts.get(kept.signers, 0) >= most:
             raise ConstraintError(
-                f"revoke {kept.id.hex()[:16]}: its revoker has named "
-                f"{self._limits.revokes_per_signer_max} subjects, which is the most kept",
+                f"revoke {kept.id.hex()[:16]}: its signer has named {most} others, the most kept",
                 remedy="name a new revoker key in the next root and sign with it",
             )
 
@@ -99,18 +102,17 @@ class Revocations:
         replaced = same.get(kept.signers)
         if replaced is not None:
             del self._by_id[replaced.id]
-        elif kept.signers:
+        else:
             self._counts[kept.signers] = self._counts.get(kept.signers, 0) + 1
         same[kept.signers] = kept
         self._by_id[kept.id] = kept
 
     def replace(self, kept: KeptRevoke) -> None:
-        """Keep the same revocation as signed by others, whose right has not lapsed."""
+        """Keep the same revocation as signed by others, who have a say; it is not covered."""
         old = self._by_id.pop(kept.id)
         del self._by_subject[kept.subject][old.signers]
         self._counts[old.signers] -= 1
-        if not self.is_covered(kept):
-            self.add(kept)
+        self.add(kept)
 
     def is_revoked(self, kind: RevokeKind, subject: bytes | str, since: float = NEVER) -> bool:
         """Say whether something that exists since then is revoked."""
