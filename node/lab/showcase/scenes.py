@@ -19,8 +19,8 @@ from node.lab.showcase.report import Report
 
 GATEWAY_PORT = 41820
 DAY_SECONDS = 86_400.0
-# Long enough to connect and be seen alive on a slow machine, short enough to wait for.
-GRANT_SECONDS = 6.0
+# Long enough to connect and be seen alive, on top of the time that signing and spreading take.
+GRANT_SECONDS = 4.0
 WAIT_SECONDS = 20.0
 
 
@@ -42,6 +42,7 @@ class Showcase:
         self.members: dict[str, Member] = {}
         self.policy = folder / "policy.toml"
         self.bundles = 0
+        self.signing_seconds = 0.0
         self.clock = Clock()
 
     def play(self) -> None:
@@ -169,9 +170,11 @@ class Showcase:
     # -- the steps that scenes share --------------------------------------------------------------
 
     def _sign(self, *, begins: float, ends: float) -> None:
+        began = time.monotonic()
         self.policy.write_text(policy_text(begins=begins, ends=ends))
         self.bundles += 1
         self.admin.sign(self.policy, self._bundle)
+        self.signing_seconds = time.monotonic() - began
 
     @property
     def _bundle(self) -> Path:
@@ -210,7 +213,7 @@ class Showcase:
     def _grant_contractor(self) -> float:
         """Publish a bundle whose contractor grant ends soon; return its end, monotonic."""
         now = self.clock.wall()
-        ends = float(int(now + GRANT_SECONDS + 1))
+        ends = float(int(now + 2 * self.signing_seconds + GRANT_SECONDS + 1))
         self._sign(begins=now - 3600, ends=ends)
         began = time.monotonic()
         self._publish()
