@@ -1,6 +1,6 @@
 """The engine: one node's verified state and time in, the desired state of its kernel out.
 
-Nothing here waits, reads a clock or keeps what it was told: the same view at the same moment
+Nothing here waits or reads a clock: the same view at the same moment
 gives the same desired state, on any machine and after any restart. Without a bundle, or while
 this device is not in force, the answer is the empty one: deny everything, no peers.
 """
@@ -21,6 +21,7 @@ from node.engine.desired import (
     TunnelPeer,
 )
 from node.engine.numbers import Meaning, class_numbers, grant_ids, meaning
+from node.engine.shares import Shares
 from node.engine.view import Bundle, NodeView, interface_name
 from policy.decide import Moment
 from policy.grants import Grant, NodeGrants, NodeRules
@@ -50,12 +51,15 @@ class Computed:
 
 
 class Engine:
-    """The engine with its memory: the numbers it gave out, and the rules it picked last."""
+    """The engine with its memory: the numbers it gave out, and what it judged last.
+
+    The memory saves work and changes no answer: an engine without one gives the same.
+    """
 
     def __init__(self) -> None:
         self._gids = grant_ids()
         self._classes = class_numbers()
-        self._picked: tuple[Bundle, Subject, NodeRules] | None = None
+        self._picked: tuple[Bundle, Subject, Shares] | None = None
 
     def compute(self, view: NodeView, now: Interval) -> Computed:
         """Return the desired state of the kernel at a moment."""
@@ -89,13 +93,13 @@ class Engine:
         moment = Moment(now, view.facts, view.freshness, bundle.expires)
         subjects = view.subjects()
         mine = subjects.pop(me.device_id)
-        return self._rules(bundle, mine).grants(subjects.values(), moment)
+        return self._shares(bundle, mine).grants(subjects, moment)
 
-    def _rules(self, bundle: Bundle, me: Subject) -> NodeRules:
+    def _shares(self, bundle: Bundle, me: Subject) -> Shares:
         picked = self._picked
         if picked is None or picked[0] is not bundle or picked[1] != me:
-            rules = NodeRules(bundle.policy, bundle.directory, me)
-            picked = self._picked = (bundle, me, rules)
+            shares = Shares(NodeRules(bundle.policy, bundle.directory, me))
+            picked = self._picked = (bundle, me, shares)
         return picked[2]
 
     def _direction(self, side: str, grants: Grants, devices: Mapping[bytes, Device]) -> Direction:

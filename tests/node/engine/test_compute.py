@@ -1,5 +1,6 @@
 """The engine: from verified state to what the kernel should hold."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 from ipaddress import IPv4Network, IPv6Network
 
@@ -11,9 +12,10 @@ from crypto.clock import Interval
 from crypto.objects import Device
 from node.engine.compute import KEEPALIVE_SECONDS, Engine, compute
 from node.engine.desired import GID_MASK, GID_PREFIX, Desired
-from node.engine.view import interface_name
-from policy.decide import decide
-from policy.model import Block, Facts, Policy, Rule, Selector, SelectorKind
+from node.engine.view import Freshness, interface_name
+from policy.decide import Moment, decide
+from policy.grants import NodeGrants, NodeRules
+from policy.model import Block, Facts, Policy, Rule, Selector, SelectorKind, Subject
 from policy.ports import normalise, parse_ports
 from tests.node.engine.world import DEVICES, DIRECTORY, IDS, NOW, allows, device, view
 
@@ -356,3 +358,74 @@ def test_an_engine_follows_a_change_of_its_own_device() -> None:
     demoted = {**DEVICES, IDS["db1"]: replace(device(2), tags=())}
     assert engine.compute(replace(seen, devices=demoted), TIME).desired.peers == {}
     assert engine.compute(seen, TIME).desired.peers
+
+
+def test_one_device_is_judged_alone_when_it_alone_has_changed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The cost of a change does not grow with the mesh."""
+    judged: list[int] = []
+    real = NodeRules.grants
+
+    def counting(self: NodeRules, peers: Iterable[Subject], moment: Moment) -> NodeGrants:
+        known = list(peers)
+        judged.append(len(known))
+        return real(self, known, moment)
+
+    monkeypatch.setattr(NodeRules, "grants", counting)
+    engine = Engine()
+    seen = view("db1", SSH)
+    engine.compute(seen, TIME)
+    engine.compute(seen, TIME)
+    changed = {**DEVICES, IDS["ci"]: replace(DEVICES[IDS["ci"]], tags=("edge",))}
+    engine.compute(replace(seen, devices=changed), TIME)
+    assert judged == [len(DEVICES) - 1, 1]
+
+
+STEPS = st.lists(
+    st.tuples(
+        st.sampled_from([-20, 0, 1, 7, 40, 400]),
+        st.sampled_from([0.0, 0.0, 0.5]),
+        st.sampled_from(sorted(IDS)),
+        st.sampled_from(["tags", "gone", "back", "nothing", "expired"]),
+    ),
+    max_size=8,
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(policies(), STEPS)
+def test_memory_changes_no_answer(
+    policy: Policy, steps: list[tuple[int, float, str, str]]
+) -> None:
+    """Through any changes of devices, clock and bundle, an engine answers as a fresh one would.
+
+    Leases aside: a deadline that is remembered may be earlier than one worked out now, never
+    later, and never past.
+    """
+    engine, seen, time = Engine(), view("gateway", policy), float(NOW)
+    for later, doubt, name, what in steps:
+        time += later
+        devices = dict(seen.devices)
+        if what == "tags" and name != "gateway":
+            devices[IDS[name]] = replace(DEVICES[IDS[name]], tags=("prod",))
+        elif what == "gone":
+            devices.pop(IDS[name], None)
+        elif what == "back":
+            devices[IDS[name]] = DEVICES[IDS[name]]
+        freshness: Freshness = "expired" if what == "expired" else "fresh"
+        seen = replace(seen, devices=devices, freshness=freshness)
+        now = Interval.around(time, doubt)
+        ours, fresh = engine.compute(seen, now), compute(seen, now)
+        for side in ("inbound", "outbound"):
+            mine = getattr(ours.desired.plan, side)
+            theirs = getattr(fresh.desired.plan, side)
+            assert (mine.classes, mine.ports) == (theirs.classes, theirs.ports)
+            assert mine.live.keys() == theirs.live.keys()
+            for key, until in mine.live.items():
+                right = theirs.live[key]
+                assert (until is None) == (right is None)
+                assert until is None or right is None or now.hi < until <= right
+        assert ours.desired.peers == fresh.desired.peers
+        assert (ours.next_change is None) == (fresh.next_change is None)
+        assert ours.next_change is None or ours.next_change > now.hi
