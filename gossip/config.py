@@ -47,7 +47,6 @@ class Config:
             0.75..1 of it); 20 s is below the 30 s that Linux gives an unanswered UDP flow.
         keepalive_retry_seconds: Wait for the answer, and between retries.
         keepalive_tries: Unanswered pings after which the path is lost.
-        path_settle_seconds: A proven path heard from within this time does not move.
         anchors: Paths a node keeps open although nobody wants them.
         observed_seconds: How long a peer's view of our address counts.
         hello_ahead_seconds: Hellos from further in the future are refused.
@@ -87,7 +86,6 @@ class Config:
     keepalive_seconds: float = 20.0
     keepalive_retry_seconds: float = 1.0
     keepalive_tries: int = 3
-    path_settle_seconds: float = 3.0
     anchors: int = 3
     observed_seconds: float = 300.0
     hello_ahead_seconds: float = 120.0

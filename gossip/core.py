@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from random import Random
 
     from gossip.admission import Admission
+    from gossip.anchors import Anchors
     from gossip.broadcast import Broadcast
     from gossip.bulk import Bulk
     from gossip.intake import Intake
@@ -62,6 +63,7 @@ class Core:
     members: "Members"
     sessions: "Sessions"
     paths: "Paths"
+    anchors: "Anchors"
     outreach: "Outreach"
     transport: "Transport"
     broadcast: "Broadcast"

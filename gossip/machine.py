@@ -31,6 +31,7 @@ from gossip import (
     wire,
 )
 from gossip import messages as m
+from gossip.anchors import Anchors
 from gossip.config import Config
 from gossip.core import Core, Entropy
 from gossip.events import Address, Alarm, MemberState, MemberView, Seed, Sink
@@ -91,6 +92,7 @@ class Machine:
         )
         core.broadcast = broadcast.Broadcast(core)
         core.paths = paths.Paths(core)
+        core.anchors = Anchors(core)
         core.outreach = outreach.Outreach(core)
         core.transport = Transport(core)
         core.record = record.OwnRecord(core, boot_ms)
@@ -309,6 +311,7 @@ class Machine:
         return {
             broadcast.FLUSH: lambda now, _: core.broadcast.on_timer(now),
             paths.PUNCH: core.paths.on_punch,
+            paths.PROVE: core.paths.on_prove,
             paths.AGAIN: core.paths.on_again,
             paths.KEEP: core.paths.on_keep,
             outreach.CONTACT: core.outreach.on_contact,

@@ -56,8 +56,16 @@ class Outreach:
         core.timers.set(CONTACT, now + wait * jitter, device_id)
 
     def on_degree(self, now: float) -> None:
-        """Find one more member to exchange news with, while there are fewer than wished."""
+        """Find one more member to exchange news with, while there are fewer than wished.
+
+        Anchors are wished for in any case.
+        """
         core = self._core
+        for anchor in core.anchors.mine():
+            if core.paths.is_proven(anchor):
+                core.paths.keep(now, anchor)
+            elif core.paths.is_untried(anchor):
+                core.paths.attempt(now, anchor)
         live = [entry.device_id for entry in core.members.live()]
         missing = core.config.degree(len(live)) - core.paths.count()
         fresh = [device_id for device_id in live if core.paths.is_untried(device_id)]

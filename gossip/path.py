@@ -25,6 +25,7 @@ class Path:
         proven_at: When it last answered what was sent there.
         unanswered: Keepalives without an answer.
         challenged_at: When another address was last asked for proof.
+        challenges: How often the present address was asked for proof.
         step: Next step of the running attempt; None when none runs.
         started_at: When that attempt began.
         invited_at: When a sealed request of the member's last began one.
@@ -40,6 +41,7 @@ class Path:
     proven_at: float = float("-inf")
     unanswered: int = 0
     challenged_at: float = float("-inf")
+    challenges: int = 0
     step: int | None = None
     started_at: float = float("-inf")
     invited_at: float = float("-inf")

@@ -20,6 +20,7 @@ from gossip.events import Address, MemberState, PathChanged
 from gossip.path import Contacted, Path
 
 PUNCH: Final = "punch"
+PROVE: Final = "prove"
 AGAIN: Final = "punch-again"
 KEEP: Final = "keep"
 QUICK_MAX: Final = 3
@@ -29,6 +30,10 @@ IDLE_SECONDS: Final = 60.0
 """A path through a NAT that was silent this long is not counted on for news."""
 
 CHALLENGE_GAP_SECONDS: Final = 0.1
+CHALLENGE_SECONDS: Final = 0.1
+CHALLENGES_MAX: Final = 4
+"""Questions to an address that does not answer, the first included; waits double."""
+
 PUNCHES_PER_SECOND: Final = 8.0
 PUNCH_BURST: Final = 64.0
 
@@ -75,13 +80,6 @@ class Paths:
         """Return the members that news can go to: proven, not dead, and not asleep behind NAT."""
         return [device_id for device_id in sorted(self._proven) if self._is_awake(device_id)]
 
-    def helpers(self, target: bytes, count: int) -> list[bytes]:
-        """Return up to `count` members to ask about `target`; those all can reach come first."""
-        able = [device_id for device_id in self.proven() if device_id != target]
-        self._core.random.shuffle(able)
-        able.sort(key=lambda device_id: not self._is_reachable(device_id))
-        return able[:count]
-
     def is_wanted(self, device_id: bytes) -> bool:
         """Say whether the driver wants a direct path to a member."""
         return device_id in self._wanted
@@ -98,6 +96,11 @@ class Paths:
             else:
                 # The driver's wish is worth three more tries, whatever was tried before.
                 self._attempt_afresh(now, device_id)
+
+    def keep(self, now: float, device_id: bytes) -> None:
+        """Look after a path from now on, if it is one to be kept."""
+        if self._core.timers.at(KEEP, device_id) is None:
+            self._keep(now, device_id)
 
     def attempt(self, now: float, device_id: bytes) -> None:
         """Look for a path now, unless an attempt has just begun."""
@@ -138,7 +141,7 @@ class Paths:
         if self._paths.pop(device_id, None) is not None and device_id in self._proven:
             self._proven.discard(device_id)
             self._core.emit(PathChanged(device_id, None))
-        for kind in (PUNCH, AGAIN, KEEP):
+        for kind in (PUNCH, AGAIN, PROVE, KEEP):
             self._core.timers.cancel(kind, device_id)
 
     # What happened.
@@ -154,8 +157,8 @@ class Paths:
         elif not path.proven:
             path.address, path.heard_at = source, now
         if now - path.challenged_at >= CHALLENGE_GAP_SECONDS:
-            path.challenged_at = now
-            self._core.prober.challenge(now, device_id, source)
+            self._challenge(now, device_id, source)
+            path.challenges = 1
 
     def proved(self, now: float, device_id: bytes, address: Address, round_trip: float) -> None:
         """Note that a member answered, from `address`, what was sent there `round_trip` ago.
@@ -174,6 +177,7 @@ class Paths:
         path.unanswered = 0
         path.step = None
         self._core.timers.cancel(PUNCH, device_id)
+        self._core.timers.cancel(PROVE, device_id)
         self._proven.add(device_id)
         self.ever_proven = True
         if moved:
@@ -201,8 +205,6 @@ class Paths:
             self._proven.discard(device_id)
             self._core.emit(PathChanged(device_id, None))
             self._core.outreach.look(now)
-            for anchor in self._anchors():
-                self._keep(now, anchor)
         if device_id in self._wanted:
             self.attempt(now, device_id)
 
@@ -235,6 +237,14 @@ class Paths:
             self._core.transport.send(now, message.target, message)
 
     # Timers.
+
+    def on_prove(self, now: float, device_id: bytes) -> None:
+        """Ask an address for proof once more: the first question may have come before our key."""
+        path = self._path(device_id)
+        if path.proven or path.address is None or path.challenges >= CHALLENGES_MAX:
+            return
+        path.challenges += 1
+        self._challenge(now, device_id, path.address)
 
     def on_punch(self, now: float, device_id: bytes) -> None:
         """Run the next step of an attempt."""
@@ -289,6 +299,14 @@ class Paths:
 
     # Inside.
 
+    def _challenge(self, now: float, device_id: bytes, address: Address) -> None:
+        path = self._path(device_id)
+        path.challenged_at = now
+        self._core.prober.challenge(now, device_id, address)
+        if not path.proven:
+            wait = CHALLENGE_SECONDS * 2**path.challenges
+            self._core.timers.set(PROVE, now + wait, device_id)
+
     def _attempt_afresh(self, now: float, device_id: bytes) -> None:
         """Begin an attempt with new credit, whatever was tried before.
 
@@ -310,27 +328,13 @@ class Paths:
         self._core.timers.set(KEEP, now + self._core.config.keepalive_seconds * draw, device_id)
 
     def _is_kept(self, device_id: bytes) -> bool:
-        return device_id in self._wanted or device_id in self._anchors()
-
-    def _anchors(self) -> list[bytes]:
-        """Return whom a node that others may not reach keeps a path to; the same ones each time.
-
-        Those that everybody can reach come first: they are of most use to others.
-        """
-        if self._core.record.reachable:
-            return []
-        able = sorted(self._proven, key=lambda i: (not self._is_reachable(i), i))
-        return able[: self._core.config.anchors]
-
-    def _is_reachable(self, device_id: bytes) -> bool:
-        entry = self._core.members.get(device_id)
-        return entry is not None and entry.record is not None and entry.record.reachable is True
+        return device_id in self._wanted or device_id in self._core.anchors.mine()
 
     def _is_awake(self, device_id: bytes) -> bool:
         if self._core.members.state(device_id) in {MemberState.DEAD, MemberState.LEFT}:
             return False
         fresh = self._now - self._paths[device_id].heard_at < IDLE_SECONDS
-        return fresh or self._is_reachable(device_id)
+        return fresh or self._core.anchors.is_reachable(device_id)
 
     def is_untried(self, device_id: bytes) -> bool:
         """Say whether there is no path yet, and an address left to try for one."""
@@ -369,7 +373,7 @@ class Paths:
         return found
 
     def _ask_relays(self, now: float, device_id: bytes) -> None:
-        helpers = self.helpers(device_id, self._core.config.indirect_probes)
+        helpers = self._core.anchors.helpers(device_id, self._core.config.indirect_probes)
         if not helpers:
             return
         hello = self._core.admission.make_hello(now, device_id)

@@ -22,6 +22,9 @@ TIMEOUT: Final = "probe-timeout"
 END: Final = "probe-end"
 NACK: Final = "nack"
 PING_END: Final = "ping-end"
+MISSES_MAX: Final = 3
+"""Probes without a path by anybody after which silence counts all the same."""
+
 PINGS_MAX: Final = 1_024
 PING_SECONDS: Final = 10.0
 ASK_SECONDS: Final = 2.0
@@ -92,6 +95,7 @@ class Prober:
         self._probes: dict[int, Probe] = {}
         self._relayed: dict[int, Relayed] = {}
         self._asked: dict[int, Asked] = {}
+        self._misses: dict[bytes, int] = {}
         self._slowest = 0.0
         self._caught_up_at = float("-inf")
 
@@ -120,12 +124,14 @@ class Prober:
         self._core.count("probes")
         address = self._core.paths.proven_address(target)
         if address is None:
-            self._core.paths.attempt(now, target)
-            self._ask_others(now, seq, probe)
+            # Its anchors will be asked in a moment: have a path to them by then.
+            for device_id in (target, *self._core.anchors.of(target)):
+                if self._core.paths.is_untried(device_id):
+                    self._core.paths.attempt(now, device_id)
         else:
             probe.direct = True
             self._ping(now, seq, target, address)
-            self._core.timers.set(TIMEOUT, now + self._timeout(), _key(seq))
+        self._core.timers.set(TIMEOUT, now + self._timeout(), _key(seq))
         self._core.timers.set(END, probe.ends_at, _key(seq))
 
     def challenge(self, now: float, target: bytes, address: Address) -> None:
@@ -165,6 +171,7 @@ class Prober:
 
     def forget(self, device_id: bytes) -> None:
         """Drop what concerns a device that is no longer in force."""
+        self._misses.pop(device_id, None)
         for seq, probe in list(self._probes.items()):
             if probe.target == device_id:
                 self._drop_probe(seq)
@@ -251,13 +258,25 @@ class Prober:
         if probe is None or not self._core.in_force(probe.target):
             return
         self._core.worsen(len(probe.silent) if probe.asked else 1)
-        if not probe.direct and not probe.tried:
+        if not self._is_evidence(probe):
             self._core.count("probes_without_evidence")
             return
         self._core.count("probes_failed")
         self._core.suspicion.accuse(now, probe.target)
         if probe.direct:
             self._core.paths.lost(now, probe.target)
+
+    def _is_evidence(self, probe: Probe) -> bool:
+        """Say whether silence speaks against the target.
+
+        It does if a ping went along a proven path, ours or a helper's; if it is suspected by
+        somebody already; and after three probes in which nobody had a path at all.
+        """
+        if probe.direct or probe.tried:
+            return True
+        self._misses[probe.target] = self._misses.get(probe.target, 0) + 1
+        state = self._core.members.state(probe.target)
+        return state is MemberState.SUSPECT or self._misses[probe.target] >= MISSES_MAX
 
     def on_nack_due(self, now: float, key: bytes) -> None:
         """Tell the asker that the target has not answered us either."""
@@ -293,7 +312,7 @@ class Prober:
         self._core.transport.send(now, target, *messages, address=address)
 
     def _ask_others(self, now: float, seq: int, probe: Probe) -> None:
-        helpers = self._core.paths.helpers(probe.target, self._core.config.indirect_probes)
+        helpers = self._core.anchors.helpers(probe.target, self._core.config.indirect_probes)
         budget = max(0, int((probe.ends_at - now) * 1_000))
         probe.asked = frozenset(helpers)
         probe.silent = set(helpers)
@@ -312,7 +331,9 @@ class Prober:
         return None
 
     def _succeeded(self, seq: int) -> None:
-        if self._drop_probe(seq) is not None:
+        probe = self._drop_probe(seq)
+        if probe is not None:
+            self._misses.pop(probe.target, None)
             self._core.worsen(-1)
 
     def _drop_probe(self, seq: int) -> Probe | None:
