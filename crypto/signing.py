@@ -11,6 +11,11 @@ compared byte for byte. A signature covers
 `["Signature", body, signer, external_aad = mesh_id, payload]`, so none can be carried over to
 another type or another mesh. Received bytes are what is verified, kept and forwarded.
 
+**SSHSIG.** An admin may sign with ssh-keygen instead. Then `signer` is the constant `{1: -65537}`
+(private use, RFC 8152 section 16.4), the signature is an SSHSIG blob, and its message is the same
+structure with that `signer`; its namespace is "hedgerow-<type>". The key id is that of the key
+and says nothing of the form, so a key has one signature in an envelope, in whatever form.
+
 An object's id is the SHA-256 of its payload. Signatures never name anything: their maker can
 produce many for one payload.
 """
@@ -30,6 +35,7 @@ from nacl.bindings import (
 )
 from nacl.exceptions import CryptoError
 
+from crypto import sshsig
 from crypto.codec import Value, dumps, loads
 from crypto.errors import LocalError, ObjectError, SignatureError
 
@@ -43,7 +49,9 @@ KEYS_CACHED_MAX: Final = 4_096
 # The order of the main subgroup, RFC 8032 section 5.1.
 _L: Final = 2**252 + 27_742_317_777_372_353_535_851_937_790_883_648_493
 _ALGORITHM_EDDSA: Final = -8  # RFC 9053 section 2.2
+_ALGORITHM_SSHSIG: Final = -65_537
 _SIGNER_HEADER: Final = dumps({1: _ALGORITHM_EDDSA})
+_SSHSIG_HEADER: Final = dumps({1: _ALGORITHM_SSHSIG})
 _KID_CONTEXT: Final = b"hedgerow-kid" + dumps(_ALGORITHM_EDDSA)
 
 
@@ -60,6 +68,11 @@ class ObjectType(StrEnum):
     ACCUSATION = "accusation"
     LEAVE = "leave"
 
+
+SSHSIG_TYPES: Final = frozenset(
+    {ObjectType.ROOT, ObjectType.HEAD, ObjectType.TICKET, ObjectType.DEVICE, ObjectType.REVOKE}
+)
+"""What admins sign, and so may sign with ssh-keygen; what nodes say of themselves is not."""
 
 ENVELOPE_BYTES_MAX: Final = dict.fromkeys(ObjectType, 4_096) | {
     ObjectType.ROOT: 512_000,
@@ -84,6 +97,14 @@ _PREFIXES: Final = {
 def is_valid_key(key: bytes) -> bool:
     """Say whether `key` is a canonical Ed25519 key in the main subgroup; kept per key."""
     return len(key) == KEY_BYTES and crypto_core_ed25519_is_valid_point(key)
+
+
+def is_valid_admin_key(key: bytes) -> bool:
+    """Say whether `key` may hold a role: a valid Ed25519 key, or a security key with one."""
+    try:
+        return is_valid_key(sshsig.ed25519_key(key))
+    except ObjectError:
+        return False
 
 
 def verify(key: bytes, message: bytes, signature: bytes) -> bool:
@@ -136,7 +157,27 @@ def object_id(payload: bytes) -> bytes:
 
 def to_be_signed(object_type: ObjectType, mesh_id: bytes, payload: bytes) -> bytes:
     """Return the bytes a signature covers (RFC 9052 section 4.4, Sig_structure)."""
-    return dumps(["Signature", _BODY_HEADERS[object_type], _SIGNER_HEADER, mesh_id, payload])
+    return _structure(object_type, _SIGNER_HEADER, mesh_id, payload)
+
+
+def to_be_signed_by_ssh(object_type: ObjectType, mesh_id: bytes, payload: bytes) -> bytes:
+    """Return the message that `ssh-keygen -Y sign` has to be given.
+
+    Raises:
+        LocalError: If such signatures do not count under objects of this type.
+    """
+    if object_type not in SSHSIG_TYPES:
+        raise LocalError(f"a {object_type} is not signed with ssh-keygen")
+    return _structure(object_type, _SSHSIG_HEADER, mesh_id, payload)
+
+
+def ssh_namespace(object_type: ObjectType) -> str:
+    """Return the namespace that `ssh-keygen -Y sign` has to be given for objects of this type."""
+    return f"hedgerow-{object_type.value}"
+
+
+def _structure(object_type: ObjectType, header: bytes, mesh_id: bytes, payload: bytes) -> bytes:
+    return dumps(["Signature", _BODY_HEADERS[object_type], header, mesh_id, payload])
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +187,8 @@ class Envelope:
     Attributes:
         type: What the payload is.
         payload: The object's bytes, exactly as signed.
-        signatures: Pairs of key id and signature, in wire order.
+        signatures: Pairs of key id and signature, in wire order. A signature is the 64 bytes of
+            Ed25519 or an SSHSIG blob, which is always longer.
         raw: The whole envelope, to be kept and forwarded as it is.
     """
 
@@ -209,13 +251,20 @@ def _decode_signature(object_type: ObjectType, index: int, entry: Value) -> tupl
     # Exact maps: {4: kid} and nothing else. An unprotected header that nobody reads would be a
     # place for a carrier to write in.
     match entry:
-        case [bytes(header), dict(unprotected), bytes(signature)] if (
-            header == _SIGNER_HEADER and len(signature) == SIGNATURE_BYTES
+        case [bytes(header), {4: bytes(kid), **others}, bytes(signature)] if (
+            not others and len(kid) == KEY_BYTES and _is_of_form(object_type, header, signature)
         ):
-            kid = unprotected.get(4)
-            if len(unprotected) == 1 and isinstance(kid, bytes) and len(kid) == KEY_BYTES:
-                return kid, signature
+            return kid, signature
     raise ObjectError(f"{object_type} envelope: signature {index} is not in the EdDSA profile")
+
+
+def _is_of_form(object_type: ObjectType, header: bytes, signature: bytes) -> bool:
+    if header == _SIGNER_HEADER:
+        return len(signature) == SIGNATURE_BYTES
+    if header != _SSHSIG_HEADER or object_type not in SSHSIG_TYPES:
+        return False
+    sshsig.parse(signature)
+    return True
 
 
 def seal(object_type: ObjectType, mesh_id: bytes, payload: bytes, seeds: Iterable[bytes]) -> bytes:
@@ -229,6 +278,32 @@ def seal(object_type: ObjectType, mesh_id: bytes, payload: bytes, seeds: Iterabl
     return _encode(object_type, payload, signatures)
 
 
+def assemble(
+    object_type: ObjectType, payload: bytes, signatures: Iterable[tuple[bytes, bytes]]
+) -> bytes:
+    """Return the raw envelope of `payload` with these pairs of public key and signature.
+
+    They are not verified here: they may have been made elsewhere, in either form.
+
+    Raises:
+        LocalError: If there is none, a key comes twice, or the envelope would be too long.
+    """
+    return _encode(object_type, payload, [(key_id(key), made) for key, made in signatures])
+
+
+def append(raw: bytes, key: bytes, signature: bytes) -> bytes:
+    """Return the envelope `raw` with one more signature, which is not verified here.
+
+    Raises:
+        ObjectError: If `raw` is not an envelope.
+        CodecError: If `raw` is not strict CBOR.
+        LocalError: If this key has signed already, or the envelope would be too long.
+    """
+    envelope = decode(raw)
+    added = (key_id(key), signature)
+    return _encode(envelope.type, envelope.payload, [*envelope.signatures, added])
+
+
 def append_signature(raw: bytes, mesh_id: bytes, seed: bytes) -> bytes:
     """Return the envelope `raw` with one more signature, by the key of `seed`.
 
@@ -239,8 +314,7 @@ def append_signature(raw: bytes, mesh_id: bytes, seed: bytes) -> bytes:
     """
     envelope = decode(raw)
     message = to_be_signed(envelope.type, mesh_id, envelope.payload)
-    added = (key_id(public_key(seed)), sign(seed, message))
-    return _encode(envelope.type, envelope.payload, [*envelope.signatures, added])
+    return append(raw, public_key(seed), sign(seed, message))
 
 
 def signers(envelope: Envelope, mesh_id: bytes, keys: Iterable[bytes]) -> frozenset[bytes]:
@@ -253,18 +327,40 @@ def signers(envelope: Envelope, mesh_id: bytes, keys: Iterable[bytes]) -> frozen
         SignatureError: If a key id is repeated or unknown, or a signature is not valid.
     """
     by_id = {key_id(key): key for key in keys}
-    message = to_be_signed(envelope.type, mesh_id, envelope.payload)
     found: set[bytes] = set()
+    counted: set[bytes] = set()
     for kid, signature in envelope.signatures:
         key = by_id.get(kid)
         if key is None:
             raise SignatureError(f"{_name(envelope)} is signed by an unknown key {_short(kid)}")
-        if key in found:
+        # By what Ed25519 verifies: a security key's point is not a second key of its holder.
+        point = sshsig.ed25519_key(key)
+        if point in counted:
             raise SignatureError(f"{_name(envelope)} carries two signatures by {_short(kid)}")
-        if not verify(key, message, signature):
-            raise SignatureError(f"{_name(envelope)}: the signature by {_short(kid)} is not valid")
+        _check_signature(envelope, mesh_id, key, signature)
         found.add(key)
+        counted.add(point)
     return frozenset(found)
+
+
+def _check_signature(envelope: Envelope, mesh_id: bytes, key: bytes, signature: bytes) -> None:
+    what = f"{_name(envelope)}: the signature by {_short(key_id(key))}"
+    if len(signature) == SIGNATURE_BYTES:
+        message = to_be_signed(envelope.type, mesh_id, envelope.payload)
+        if not verify(key, message, signature):
+            raise SignatureError(f"{what} is not valid")
+        return
+    made = sshsig.parse(signature)
+    if made.key != key or made.namespace != ssh_namespace(envelope.type).encode():
+        raise SignatureError(f"{what} is not valid: it is by another key, or for another purpose")
+    message = to_be_signed_by_ssh(envelope.type, mesh_id, envelope.payload)
+    if not verify(sshsig.ed25519_key(key), made.covered(message), made.signature):
+        raise SignatureError(f"{what} is not valid")
+    if not made.user_present:
+        raise SignatureError(
+            f"{what} does not count: nobody touched the security key",
+            remedy="make the key without the option no-touch-required",
+        )
 
 
 def _encode(
@@ -275,12 +371,18 @@ def _encode(
         raise LocalError(
             f"a {object_type} needs 1 to {SIGNATURES_MAX} signatures by distinct keys"
         )
-    entries: list[Value] = [[_SIGNER_HEADER, {4: kid}, signature] for kid, signature in signatures]
+    entries: list[Value] = [
+        [_header_of(signature), {4: kid}, signature] for kid, signature in signatures
+    ]
     raw = dumps([_BODY_HEADERS[object_type], {}, payload, entries])
     limit = ENVELOPE_BYTES_MAX[object_type]
     if len(raw) > limit:
         raise LocalError(f"{object_type} envelope of {len(raw)} bytes, at most {limit} allowed")
     return raw
+
+
+def _header_of(signature: bytes) -> bytes:
+    return _SIGNER_HEADER if len(signature) == SIGNATURE_BYTES else _SSHSIG_HEADER
 
 
 def _key_pair(seed: bytes) -> tuple[bytes, bytes]:

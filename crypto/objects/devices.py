@@ -9,6 +9,7 @@ from crypto.errors import ObjectError
 from crypto.identity import overlay6
 from crypto.objects import fields
 from crypto.objects.fields import Reader
+from crypto.signing import is_valid_admin_key
 
 USES_MAX: Final = 65_535
 EPHEMERAL_MINUTES_MAX: Final = 366 * 24 * 60
@@ -299,7 +300,8 @@ class Revoke:
 
     Attributes:
         kind: What the subject is.
-        subject: 32 bytes for a device, ticket or registrar; a name for a user or a grant.
+        subject: 32 bytes for a device or a ticket, a key that may hold a role for a registrar;
+            a name for a user or a grant.
         issued: When it was made.
         reason: For people; may be empty.
 
@@ -316,7 +318,7 @@ class Revoke:
         object.__setattr__(self, "kind", _kind(self.kind))
         if isinstance(self.subject, str):
             fields.check_name("revoke", "subject", self.subject, fields.USER_NAME)
-        else:
+        elif self.kind is not RevokeKind.REGISTRAR or not is_valid_admin_key(self.subject):
             fields.check_hashes("revoke", subject=self.subject)
         fields.check(
             "revoke",

@@ -14,7 +14,8 @@ from typing import Final, TypeVar, cast
 from crypto.agreement import is_usable_public
 from crypto.codec import Value, dumps, loads
 from crypto.errors import ObjectError
-from crypto.signing import is_valid_key
+from crypto.signing import is_valid_admin_key, is_valid_key
+from crypto.sshsig import ed25519_key
 
 HASH_BYTES: Final = 32
 FIRST_OPTIONAL_KEY: Final = 0x8000
@@ -212,6 +213,20 @@ def check_signing_key(what: str, name: str, key: bytes) -> None:
     """
     if not is_valid_key(key):
         raise ObjectError(f"{what}: {name} is no valid Ed25519 public key")
+
+
+def check_admin_keys(what: str, name: str, keys: Collection[bytes], *, maximum: int) -> None:
+    """Raise unless there are at most `maximum` valid keys of admins, each of another holder.
+
+    Raises:
+        ObjectError: If there are more, one is not valid, or two are one Ed25519 key: then one
+            holder would count twice.
+    """
+    check_distinct(what, name, keys, maximum=maximum)
+    for key in keys:
+        if not is_valid_admin_key(key):
+            raise ObjectError(f"{what}: key {key.hex()[:16]} is no valid Ed25519 public key")
+    check_distinct(what, name, [ed25519_key(key) for key in keys], maximum=maximum)
 
 
 def check_exchange_key(what: str, name: str, key: bytes) -> None:

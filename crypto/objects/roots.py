@@ -27,18 +27,18 @@ DEFAULT_POOL4: Final = IPv4Network("100.64.0.0/10")
 class Role:
     """Who may sign one kind of object, and how many of them it takes.
 
+    A key is the 32 bytes of Ed25519, or a security key as `crypto.sshsig` writes it.
+
     Raises:
         ObjectError: If the threshold is not 1 to the number of keys, there are more than 32 keys,
-            a key is repeated, or one is no valid Ed25519 key.
+            a key is repeated (in whatever form), or one is no valid Ed25519 key.
     """
 
     threshold: int
     keys: tuple[bytes, ...]
 
     def __post_init__(self) -> None:
-        fields.check_distinct("role", "keys", self.keys, maximum=KEYS_PER_ROLE_MAX)
-        for key in self.keys:
-            fields.check_signing_key("role", f"key {key.hex()[:16]}", key)
+        fields.check_admin_keys("role", "keys", self.keys, maximum=KEYS_PER_ROLE_MAX)
         fields.check(
             "role",
             holds=1 <= self.threshold <= len(self.keys),
