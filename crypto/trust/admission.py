@@ -196,7 +196,7 @@ def _changes_enrolment(tables: Tables, kept: KeptRevoke) -> bool:
         case RevokeKind.DEVICE, bytes(device_id):
             # What it says of itself touches nobody it let in.
             return bool(kept.signers) and bool(tables.register.given_by(device_id))
-        case ((RevokeKind.TICKET | RevokeKind.REGISTRAR), _):
-            return True
-        case _:
+        case RevokeKind.GRANT, _:
             return False
+        case _:
+            return True

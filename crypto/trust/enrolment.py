@@ -193,16 +193,27 @@ class Enrolment:
         since = max(float(said.sponsor.at), node.since)
         if own or ticket.id in self.closed or self._has_ended(node, said.sponsor.at):
             return None
-        end = self.ticket_end(ticket)
-        cut = self._revocations.cut(RevokeKind.DEVICE, node.id.device_id, self.exists_since(node))
+        end, cut = self.ticket_end(ticket), self._sponsor_cut(node)
         if any(limit is not None and since >= limit for limit in (end, cut)):
             return None
         tier = node.rank[0] if cut is None else 1
         steps = node.rank[2] + 1 if (tier, since) == node.rank[:2] else 0
         return tier, since, steps, kept.node.device_id
 
+    def _sponsor_cut(self, node: Node) -> float | None:
+        """Return from when a sponsor has no say: it is revoked, or the user it belongs to."""
+        owner = node.newest.device.owner
+        of_device = self._revocations.cut(
+            RevokeKind.DEVICE, node.id.device_id, self.exists_since(node)
+        )
+        of_owner = self._revocations.cut(RevokeKind.USER, owner) if owner else None
+        return earliest((of_device, of_owner))
+
     def _has_ended(self, node: Node, at: int) -> bool:
-        """Say whether all that the sponsor ever was had expired by then."""
+        """Say whether all that the sponsor ever was had expired by then.
+
+        When it begins does not matter: a newer object of it may begin after its first guest.
+        """
         ends = [k.device.not_after for k in self._register.objects_of(node.id)]
         return all(end is not None and at >= end for end in ends)
 

@@ -13,7 +13,10 @@ from crypto.errors import (
     UnknownParentError,
 )
 from crypto.objects import RevokeKind
-from crypto.trust import Trust
+from crypto.signing import decode
+from crypto.trust import Limits, Trust
+from crypto.trust.admission import admit
+from crypto.trust.tables import Tables
 from tests.forge import DAY, NOW, Mesh, at, refused, seed, settling, snapshot
 
 LATER = at(NOW + 100)
@@ -99,6 +102,14 @@ def test_t26_a_clock_set_forward_forgets_nothing() -> None:
     assert [alarm.code for alarm in restored.alarms] == ["root-expired"]
     assert restored.trust.freshness(late) == "expired"
     same(restored.trust, trust)
+
+
+def test_without_a_time_nothing_is_refused_for_its_time() -> None:
+    """What was admitted before is judged by signatures and order alone."""
+    mesh = Mesh()
+    tables = Tables(mesh.roots[0], Limits())
+    assert admit(tables, decode(mesh.head(issued=NOW + 5 * DAY).raw), None).fresh
+    assert admit(tables, decode(mesh.next_root(expires=NOW + 3).raw), None).alarms == ()
 
 
 def test_an_adopted_head_survives_the_rotation_of_its_signers() -> None:

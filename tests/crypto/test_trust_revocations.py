@@ -229,6 +229,20 @@ def test_the_same_revocation_by_a_revoker_with_a_say_replaces_the_lapsed_copy() 
     assert not other.admit(right.raw, LATER).fresh, "the earlier one says all of it"
 
 
+def test_a_copy_by_another_removed_revoker_is_no_better() -> None:
+    """Of two copies by revokers that both lost their say the first one stays."""
+    mesh = Mesh()
+    mesh.signers["revoker"] = ["v0", "v1"]
+    mesh.next_root()
+    mesh.next_root(signers={"revoker": ["v2"]})
+    first = mesh.revoke(DEVICE, b"\x05" * 32, seeds=[seed("v0")])
+    second = resigned(first.raw, mesh_id=mesh.mesh_id, seeds=[seed("v1")])
+    trust = mesh.trust(first)
+    before = snapshot(trust)
+    assert not trust.admit(second, LATER).fresh
+    assert snapshot(trust) == before
+
+
 def test_a_revoked_ticket_enrols_nobody_from_then_on() -> None:
     """By id or by key: who was sponsored before stays, who comes after does not."""
     mesh = Mesh()
@@ -325,6 +339,20 @@ def test_a_registrar_gone_bad_cannot_take_an_approved_device_over() -> None:
         assert trust.devices(LATER)[honest.device_id] == honest.body
         trust.set_directory(settling(honest))
         assert trust.devices(LATER)[honest.device_id] == honest.body
+
+
+def test_each_registrar_replaces_only_its_own_word() -> None:
+    """A newer approval drops the older one by the same registrar, and the newest of all counts."""
+    scene = Registrars()
+    good, bad = [seed("good")], [seed("bad")]
+    address = scene.founder.body.address4
+    other = scene.mesh.device("founder", seeds=bad, issued=NOW + 1, address4=address)
+    newer = scene.mesh.device("founder", seeds=good, issued=NOW + 2, address4=address)
+    trust = scene.mesh.trust(scene.founder, other)
+    assert trust.devices(LATER)[other.device_id] == other.body
+    trust.admit(newer.raw, LATER)
+    assert trust.devices(LATER)[other.device_id] == newer.body
+    assert [trust.raw(d.id) is None for d in (scene.founder, other, newer)] == [True, False, False]
 
 
 def test_a_settled_device_whose_registrar_is_gone_needs_another_registrar() -> None:

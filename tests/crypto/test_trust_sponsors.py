@@ -156,6 +156,19 @@ def test_a_revocation_dated_back_cuts_what_came_in_since_the_theft() -> None:
         assert party.members(trust) == members
 
 
+def test_a_user_who_left_lets_nobody_in() -> None:
+    """From the revocation of its owner on a device's word is worth nothing; guests before stay."""
+    party = Party()
+    gate = party.mesh.device("gate", owner="alice")
+    party.objects.append(gate)
+    party.enrol("before", 59, by=gate)
+    party.enrol("after", 60, by=gate)
+    assert party.members() == {"gate", "before", "after"}
+    left = party.mesh.revoke(RevokeKind.USER, "alice", issued=NOW + 60)
+    for order in ([*party.objects, left], [left, *party.objects]):
+        assert party.members(party.mesh.trust(*order)) == {"before"}
+
+
 def test_a_device_that_revokes_itself_takes_nobody_along() -> None:
     """A revocation from paper, older than all it sponsored, ends the device alone."""
     party = Party()
