@@ -1,9 +1,11 @@
 """Addresses, routes and the underlay, on real links."""
 
+import errno
 from collections.abc import Iterator
 from ipaddress import IPv4Address, IPv6Address, ip_network
 
 import pytest
+from pyroute2.netlink.exceptions import NetlinkError
 
 from node.kernel import links
 from node.kernel.links import LinkError
@@ -139,3 +141,19 @@ def test_what_the_kernel_refuses_is_an_error(host: Namespace) -> None:
     with pytest.raises(LinkError, match="refused to bring up the interface tun0") as caught:
         host.wait(lambda: links.bring_up("tun0", mtu=10))
     assert "ip addr" in caught.value.remedy
+
+
+async def test_without_rights_the_error_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An unprivileged daemon is told which right it lacks."""
+
+    class Refused:
+        async def __aenter__(self) -> None:
+            raise NetlinkError(errno.EPERM, "Operation not permitted")
+
+        async def __aexit__(self, *_: object) -> None:
+            return
+
+    monkeypatch.setattr(links, "route_socket", Refused)
+    with pytest.raises(LinkError, match="not permitted") as caught:
+        await links.remove("tun0")
+    assert "CAP_NET_ADMIN" in caught.value.remedy

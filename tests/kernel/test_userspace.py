@@ -322,6 +322,26 @@ def test_a_tunnel_of_another_namespace_is_not_taken(alone: Machine) -> None:
     assert len(process(alone)) == 1
 
 
+def test_up_returns_with_the_port_open(alone: Machine) -> None:
+    """When `up` is done a handshake is heard: the UDP port is not opened some time later."""
+    for _ in range(5):
+        alone.up()
+        with pytest.raises(OSError, match="in use"):
+            alone.namespace.udp("0.0.0.0", alone.port)
+        alone.namespace.wait(alone.wireguard.down)
+
+
+def test_a_port_that_never_opens_is_an_error(
+    alone: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A wireguard-go that cannot open its port is not taken for a tunnel."""
+    monkeypatch.setattr("node.kernel.wireguard.userspace.START_SECONDS_MAX", 0.3)
+    monkeypatch.setattr("node.kernel.wireguard.userspace._has_port", lambda _: False)
+    with pytest.raises(WireGuardError, match="did not open UDP port 51820") as caught:
+        alone.up()
+    assert "ss -lunp" in caught.value.remedy
+
+
 def test_a_stale_socket_does_not_matter(alone: Machine) -> None:
     """A socket file that nobody serves, as a crash leaves it, is replaced."""
     path = Path(f"/var/run/wireguard/{alone.interface}.sock")
