@@ -19,7 +19,7 @@ from node.kernel.wireguard import WireGuard
 
 GREETING_SECONDS = 25
 # Longer than two ends need to hear of each other and to set each other up.
-GREETING_DELAY_SECONDS = 0.4
+GREETING_DELAY_SECONDS = 0.25
 
 
 class Firewall(Protocol):
@@ -59,7 +59,7 @@ class Reconciler:
         self._lock = asyncio.Lock()
         self._stopped = False
         self._held: frozenset[bytes] = frozenset()
-        self._greetings: dict[bytes, float] = {}
+        self._waiting: dict[bytes, float] = {}
         self._log = log.get("kernel")
 
     async def start(self, desired: Desired, private_key: bytes, now: float) -> None:
@@ -92,7 +92,7 @@ class Reconciler:
         before = self.applied
         self.applied = desired
         done = await self._try("firewall", self._firewall.apply(desired.plan, now))
-        if before is None or before.peers != desired.peers or self._greetings:
+        if before is None or before.peers != desired.peers or self._waiting:
             told = await self._try("wireguard", self._set_peers(desired.peers, now))
             done = done and told
         if before is None or _ends(before) != _ends(desired):
@@ -131,8 +131,8 @@ class Reconciler:
             await self._firewall.remove()
 
     def greeting_in(self, now: float) -> float | None:
-        """Return the seconds until a peer is to be greeted, or None if none is."""
-        return min(self._greetings.values()) - now if self._greetings else None
+        """Return the seconds until a peer is to be set up, or None if none waits."""
+        return min(self._waiting.values()) - now if self._waiting else None
 
     async def _set_peers(self, peers: Mapping[bytes, TunnelPeer], now: float) -> None:
         """Tell WireGuard its peers, new ones once it is known where they are, and greet those.
@@ -140,24 +140,25 @@ class Reconciler:
         WireGuard waits five seconds (REKEY_TIMEOUT, WireGuard paper section 6.1) after an
         initiation that came to nothing: nowhere to send it, nobody there yet, or crossed by the
         other end's. So a peer is set up when its place is known (one that is already there
-        stays), one end begins at once, and the other a moment later, in case the first was early.
+        stays) and greeted at once, by one end right away and by the other a moment later: then
+        one of them is there first, and the second one's greeting finds it.
         """
         placed = {
             key: peer
             for key, peer in peers.items()
             if peer.endpoint is not None or key in self._held
         }
-        for key in placed.keys() - self._held:
-            self._greetings[key] = now if placed[key].begins else now + GREETING_DELAY_SECONDS
-        self._greetings = {key: at for key, at in self._greetings.items() if key in placed}
-        due = {key for key, at in self._greetings.items() if at <= now}
-        later = self._greetings.keys() - due
+        for key in placed.keys() - self._held - self._waiting.keys():
+            self._waiting[key] = now if placed[key].begins else now + GREETING_DELAY_SECONDS
+        self._waiting = {key: at for key, at in self._waiting.items() if key in placed}
+        due = {key for key, at in self._waiting.items() if at <= now}
+        told = {key: peer for key, peer in placed.items() if key in self._held or key in due}
         if due:
-            await self.wireguard.apply(_greeting(placed, due, later))
-        await self.wireguard.apply(_greeting(placed, frozenset(), later))
-        self._held = frozenset(placed)
+            await self.wireguard.apply(_greeting(told, due))
+        await self.wireguard.apply(told)
+        self._held = frozenset(told)
         for key in due:
-            del self._greetings[key]
+            del self._waiting[key]
 
     async def _readdress(self, desired: Desired) -> None:
         plan = desired.plan
@@ -179,17 +180,15 @@ class Reconciler:
 
 
 def _greeting(
-    peers: Mapping[bytes, TunnelPeer], due: AbstractSet[bytes], later: AbstractSet[bytes]
+    peers: Mapping[bytes, TunnelPeer], due: AbstractSet[bytes]
 ) -> dict[bytes, TunnelPeer]:
-    """Return the peers with a keepalive for those that are due and none for the later ones.
+    """Return the peers with a keepalive for those that are due.
 
     WireGuard has no command to shake hands; an interval that was zero before makes it do so.
     """
     told = dict(peers)
     for key in due:
         told[key] = replace(peers[key], keepalive_seconds=GREETING_SECONDS)
-    for key in later:
-        told[key] = replace(peers[key], keepalive_seconds=0)
     return told
 
 

@@ -63,6 +63,9 @@ def _no_live() -> Mapping[LiveKey, float | None]:
 class Direction:
     """The grants of one direction: inbound (peers reach us) or outbound (we reach peers).
 
+    The mappings are not changed once they are handed over: a driver remembers them as what the
+    kernel holds, and takes the same mapping for no change.
+
     Attributes:
         classes: Class of each peer address. A peer's IPv4 and IPv6 address share one class.
         ports: Grant id for each class and port range. Ranges of one class and protocol never
@@ -114,8 +117,8 @@ class TunnelPeer:
         allowed_ips: Exactly its own addresses (/32, /128), never a shared subnet.
         endpoint: Where to send, or None to leave what WireGuard has learned alone.
         keepalive_seconds: Persistent keepalive, 0 for none.
-        begins: Whether this end shakes hands as soon as the peer is set up. Exactly one of two
-            ends begins: two initiations that cross undo each other.
+        begins: Whether this end sets the peer up and shakes hands first. Exactly one of two ends
+            begins: two initiations that cross undo each other.
     """
 
     device_id: bytes

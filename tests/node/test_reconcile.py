@@ -231,15 +231,12 @@ async def test_after_a_farewell_nothing_is_put_back(rig: Rig) -> None:
 
 async def test_a_peer_is_set_up_when_it_is_known_where_it_is(rig: Rig) -> None:
     """Without a place its first packet would wait for WireGuard's next try, five seconds on."""
-    nowhere = desired()
+    nowhere, somewhere = desired(), placed(begins=True)
     await rig.start(nowhere)
     assert nowhere.peers
     assert rig.tunnel.peers == {}
-    placed = {
-        key: replace(peer, endpoint=("203.0.113.9", 4_000)) for key, peer in nowhere.peers.items()
-    }
-    assert await rig.reconciler.apply(replace(nowhere, peers=placed), NOW)
-    assert rig.tunnel.peers == placed
+    assert await rig.reconciler.apply(somewhere, NOW)
+    assert rig.tunnel.peers == somewhere.peers
     assert await rig.reconciler.apply(nowhere, NOW + 1)
     assert rig.tunnel.peers == nowhere.peers
 
@@ -276,8 +273,8 @@ async def test_the_end_that_begins_greets_at_once_and_only_once(rig: Rig) -> Non
 async def test_the_other_end_greets_a_moment_later(rig: Rig) -> None:
     """In case the first end was ready before it; at the same time they would cross."""
     await rig.start(placed(begins=False, keepalive=20))
-    assert rig.tunnel.pulses == [0]
+    assert rig.tunnel.peers == {}
     assert rig.reconciler.greeting_in(NOW) == pytest.approx(GREETING_DELAY_SECONDS)
     assert await rig.reconciler.apply(placed(begins=False, keepalive=20), NOW + 1)
-    assert rig.tunnel.pulses == [0, GREETING_SECONDS, 20]
+    assert rig.tunnel.pulses == [GREETING_SECONDS, 20]
     assert rig.reconciler.greeting_in(NOW + 1) is None
