@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from node.api.client import Client
 from node.lab.errors import LabError
 from node.lab.netns import Host
 
@@ -122,9 +123,13 @@ class Member:
         return status
 
     def enforces(self, version: int) -> bool:
-        """Say whether the daemon has adopted the bundle of this version."""
-        bundle: int | None = self.status()["bundle"]["version"]
-        return bundle == version
+        """Say whether the daemon has adopted the bundle of this version.
+
+        Asked of the daemon's socket, as `hedgerow status` does, but without starting a process:
+        this one is asked in a loop, and timed.
+        """
+        status = Client(self.state / "daemon.sock").get("/v1/status")
+        return bool(status["bundle"]["version"] == version)
 
     def kill(self) -> int:
         """Kill the daemon with SIGKILL, as a crash would, and return its process number."""
