@@ -85,8 +85,12 @@ def main() -> int:
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     parser.add_argument("--rounds", type=int, default=10, help="pairs of each kind (default 10)")
     parser.add_argument("--seconds", type=int, default=1, help="of each turn (default 1)")
-    parser.add_argument("--wait", type=float, default=QUIET_SECONDS_MAX,
-                        help="for a quiet machine before each turn, at most (default 5)")  # fmt: skip
+    parser.add_argument(
+        "--wait",
+        type=float,
+        default=QUIET_SECONDS_MAX,
+        help="seconds at most for the machine to be idle before each turn (default 5)",
+    )
     arguments = parser.parse_args()
     begin = time.monotonic()
     results = measure(arguments.rounds, arguments.seconds, arguments.wait)

@@ -198,6 +198,7 @@ def test_t32_a_failed_load_leaves_the_rules_in_force(pair: Pair, tmp_path: Path)
             b.grant(direction(a, [(TCP, 81, 81, IN + 1, None)]))
         assert "still in force" in caught.value.remedy
         assert not healthy(b)
+        assert not b.namespace.wait(b.firewall.verify)
         assert "Cannot allocate memory" in b.firewall.health.message
         b.namespace.listen(str(b.address4), 81)
         with pytest.raises(TimeoutError):

@@ -150,8 +150,11 @@ class Firewall:
             FirewallError: nft is missing, refused, or printed something unknown.
         """
         async with self._lock:
+            if self._installed is None:
+                # The last change failed; health says why, and the next one looks for itself.
+                return False
             found = await self._list() if elements else await self._list("-t")
-            intact = self._intact(found, elements=elements)
+            intact = self._intact(self._installed, found, elements=elements)
             if not intact:
                 self._installed = None
                 self._health = Health(
@@ -161,9 +164,8 @@ class Firewall:
                 )
             return intact
 
-    def _intact(self, found: Readback | None, *, elements: bool) -> bool:
-        known = self._installed
-        if known is None or found is None or found.rules != self._rules:
+    def _intact(self, known: _Installed, found: Readback | None, *, elements: bool) -> bool:
+        if found is None or found.rules != self._rules:
             return False
         now = self._monotonic() + known.clock_offset
         return not elements or same(found.content, known.content, now)
