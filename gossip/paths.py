@@ -80,10 +80,6 @@ class Paths:
         """Return the members that news can go to: proven, not dead, and not asleep behind NAT."""
         return [device_id for device_id in sorted(self._proven) if self._is_awake(device_id)]
 
-    def is_wanted(self, device_id: bytes) -> bool:
-        """Say whether the driver wants a direct path to a member."""
-        return device_id in self._wanted
-
     # Requests.
 
     def want(self, now: float, device_ids: frozenset[bytes]) -> None:

@@ -4,7 +4,7 @@ Each interval one member of a shuffled list is pinged (SWIM section 4.3). Withou
 three others are asked to ping it; each says "nack" at 80 % of what is left of the round, so that
 silence of theirs is known to be our own trouble (Lifeguard section IV.A). What counts as a failed
 probe: our path was proven and nothing came back, or somebody who has a path tried in vain. Where
-nobody has a path there is no evidence, and nobody is accused.
+nobody has a path, silence counts only against a suspect, or the third time.
 
 A ping's number is a secret challenge, so its ack also proves the address the ping went to.
 """

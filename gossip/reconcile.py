@@ -202,7 +202,7 @@ class Reconciler:
         )
         peering.next_at = now + peering.gap
         self._core.count("sync_rounds")
-        ranges = [self._describe("")] if self._is_small("") else list(self._split(""))
+        ranges = [self._list("")] if self._is_small("") else list(self._split(""))
         for part in _parts(ranges):
             self._core.transport.send(now, peer, m.Sync(self._core.intake.fingerprint(), part))
 
@@ -213,12 +213,9 @@ class Reconciler:
     def _is_small(self, prefix: str) -> bool:
         return self._core.intake.ids.summary(prefix)[1] <= SPLIT_ABOVE
 
-    def _describe(self, prefix: str) -> m.Range:
-        if self._is_small(prefix):
-            ids = self._core.intake.ids.below(prefix)
-            return m.RangeIds(prefix, tuple(item[: m.SHORT_ID_BYTES] for item in ids))
-        fingerprint, count = self._core.intake.ids.summary(prefix)
-        return m.RangePrint(prefix, fingerprint, count)
+    def _list(self, prefix: str) -> m.RangeIds:
+        ids = self._core.intake.ids.below(prefix)
+        return m.RangeIds(prefix, tuple(item[: m.SHORT_ID_BYTES] for item in ids))
 
     def _split(self, prefix: str) -> Iterator[m.Range]:
         for digit in _DIGITS:
@@ -237,7 +234,7 @@ class Reconciler:
                 ids = self._core.intake.ids.below(item.prefix)
                 have += [identity[: m.SHORT_ID_BYTES] for identity in ids]
         elif count <= SPLIT_ABOVE:
-            answers.append(self._describe(item.prefix))
+            answers.append(self._list(item.prefix))
         else:
             answers += self._split(item.prefix)
 

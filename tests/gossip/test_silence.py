@@ -8,10 +8,11 @@ from hypothesis import strategies as st
 
 from gossip import hello, limits, wire
 from gossip import messages as m
-from gossip.events import Address
+from gossip.events import Address, MemberState
 from gossip.session import DATA, FRAME_BYTES_MAX
 from tests.forge import Mesh, device_keys
 from tests.gossip.meshes import Town, Villager
+from tests.gossip.strategies import MESSAGES
 
 ANYWHERE: Address = ("198.51.100.9", 999)
 
@@ -21,6 +22,14 @@ def two() -> tuple[Town, Villager, Villager]:
     """Return one town for all that leaves it as it was."""
     town = Town(99)
     founder, other = town.grown(2)
+    return town, founder, other
+
+
+@cache
+def shaken() -> tuple[Town, Villager, Villager]:
+    """Return one town for all that may leave it in disorder."""
+    town = Town(98)
+    founder, other, _ = town.grown(3)
     return town, founder, other
 
 
@@ -78,6 +87,21 @@ def test_authentic_noise_is_dropped_with_a_counter(frame: bytes) -> None:
     before = founder.machine.fingerprint()
     assert answers(founder, sealed, other.address) <= 1
     assert founder.machine.fingerprint() == before
+
+
+@settings(max_examples=300)
+@given(MESSAGES, st.sampled_from(["near", "far"]))
+def test_no_message_of_a_member_breaks_anything(message: m.Message, where: str) -> None:
+    """Whatever a valid member says, from wherever, no machine raises and no table breaks."""
+    town, founder, other = shaken()
+    item = wire.encode(message)
+    sealed = other.machine._core.sessions.seal(town.world.now, founder.id, wire.frame([item]))
+    assert sealed is not None
+    founder.machine.receive(town.world.now, ANYWHERE if where == "far" else other.address, sealed)
+    founder.host.arm()
+    town.run(0.3)
+    founder.machine._core.members.check()
+    assert founder.state(other) in {MemberState.ALIVE, MemberState.SUSPECT}
 
 
 def test_t05_a_replayed_datagram_is_not_answered() -> None:
