@@ -1,5 +1,6 @@
 """Addresses of the mesh exist on the tunnel only, and strangers get no answer (T09)."""
 
+import contextlib
 import socket
 import struct
 from collections.abc import Iterator
@@ -159,10 +160,27 @@ def test_noise_to_the_port_gets_no_answer(control_port: int | None, underlay: st
         b.control_port = control_port
         b.grant()
         probe = a.namespace.udp(f"{underlay}{dot}1")
-        probe.connect((f"{underlay}{dot}2", b.port))
+        errors = a.namespace.open(
+            socket.SOCK_RAW, family=probe.family, proto=1 if dot else socket.IPPROTO_ICMPV6
+        )
+        target = (f"{underlay}{dot}2", b.port)
         sizes = {0x01000000: 148, 0x02000000: 92, 0x03000000: 64, 0x04000000: 32}
         for first, size in (*sizes.items(), (0x05000000, 64), (0xFFFFFFFF, 1200)):
-            probe.send(struct.pack("!I", first) + bytes(size - 4))
+            probe.sendto(struct.pack("!I", first) + bytes(size - 4), target)
         for size in (0, 1, 3, 1400):
-            probe.send(b"\x5a" * size)
+            probe.sendto(b"\x5a" * size, target)
         assert silent(probe)
+        assert unreachable(errors) == []
+
+
+def unreachable(errors: socket.socket) -> list[bytes]:
+    """Return the reports of unreachable ports that have come, IPv4's or IPv6's."""
+    errors.settimeout(0.1)
+    found = []
+    with contextlib.suppress(TimeoutError):
+        while True:
+            packet = errors.recv(2048)
+            body = packet if errors.family == socket.AF_INET6 else packet[20:]
+            if body[0] == (1 if errors.family == socket.AF_INET6 else 3):
+                found.append(body)
+    return found
