@@ -95,6 +95,43 @@ def test_spare_devices_per_ticket_of_sponsored_devices(*, reverse: bool) -> None
     assert set(trust.devices(LATER)) == {founder.device_id, flood[0].device_id}
 
 
+def test_the_last_sponsored_of_a_full_ticket_makes_room() -> None:
+    """Who comes between is kept in place of the last, by each one's earliest sponsor."""
+    mesh = Mesh()
+    founders, ticket = mesh.company(2), mesh.ticket(uses=1)
+    devices = {when: mesh.device(f"at {when}", ticket) for when in (1, 5, 3, 4)}
+    trust = bounded(mesh, *founders, ticket, spare_devices_per_ticket=1)
+
+    def sponsor(when: int) -> bool:
+        device = devices[when]
+        trust.admit(device.raw, LATER)
+        return trust.admit(mesh.sponsor(device, founders[0], at=NOW + when).raw, LATER).fresh
+
+    assert all(sponsor(when) for when in (1, 5, 3))
+    assert [trust.raw(device.id) is None for device in devices.values()] == [
+        *(False, True, False, True)
+    ]
+    trust.admit(mesh.sponsor(devices[1], founders[1], at=NOW + 9).raw, LATER)
+    with pytest.raises(ConstraintError):
+        sponsor(4)
+    assert {d.name for d in trust.devices(LATER).values()} == {"n0", "n1", "at-1"}
+
+
+def test_a_sponsor_that_is_crowded_out_takes_its_word_along() -> None:
+    """The state follows from what is kept, also when the kept word is worth less."""
+    mesh = Mesh()
+    founder, stolen, ticket = mesh.device("founder"), mesh.device("stolen"), mesh.ticket()
+    guest = mesh.device("guest", ticket)
+    revoke = mesh.revoke(RevokeKind.DEVICE, stolen.device_id, issued=NOW)
+    words = [mesh.sponsor(guest, founder, at=NOW + 9), mesh.sponsor(guest, stolen, at=NOW + 5)]
+    trust = bounded(
+        mesh, founder, stolen, ticket, guest, revoke, *words, sponsors_per_device_max=1
+    )
+    assert set(trust.devices(LATER)) == {founder.device_id}
+    restored = Trust.restore([raw for _, _, raw in trust.objects()], LATER)
+    assert restored.trust.devices(LATER) == trust.devices(LATER)
+
+
 @pytest.mark.parametrize("reverse", [False, True])
 def test_sponsors_per_device_max(*, reverse: bool) -> None:
     """Of many sponsors of one device the earliest are kept, in any order of arrival."""

@@ -307,6 +307,16 @@ def test_t17_part_versions_do_not_fall_within_an_epoch() -> None:
     assert trust.admit(mesh.head(12, parts={"geo": b"new"}).raw, LATER).fresh
 
 
+def test_t17_a_part_may_stay_as_it_is() -> None:
+    """A head that changes only the policy names the directory of before again."""
+    mesh = Mesh()
+    trust = mesh.trust()
+    install(trust, mesh, mesh.head(8))
+    parts = {"policy": part_ref(b"new", 9), "directory": part_ref(mesh.parts()["directory"], 8)}
+    trust.admit(mesh.head(9, parts=parts).raw, LATER)
+    assert [part.name for part in trust.missing()] == ["policy"]
+
+
 def test_t17_part_versions_begin_anew_with_an_epoch() -> None:
     """After a rotation every count starts again."""
     mesh = Mesh()

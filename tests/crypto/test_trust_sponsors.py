@@ -88,6 +88,19 @@ def test_ties_go_to_the_lower_device_id() -> None:
     assert party.members() == {low.body.name}
 
 
+def test_a_chain_within_one_second_holds_in_any_order() -> None:
+    """Of two in the same second the one with the shorter way from the founder is in."""
+    party = Party(uses=1)
+    other = party.mesh.ticket("other")
+    party.objects.append(other)
+    gate = party.enrol("gate", 10, ticket=other)
+    party.enrol("behind", 10, by=gate)
+    party.enrol("direct", 10)
+    for _ in range(len(party.objects)):
+        party.objects.append(party.objects.pop(0))
+        assert party.members() == {"gate", "direct"}
+
+
 def test_an_alarm_names_who_comes_too_late() -> None:
     """Overuse is loud, whether the late one arrives last or the early one does."""
     party = Party(uses=1)
@@ -209,6 +222,18 @@ def test_a_device_of_two_tickets_vouches_through_the_other_one() -> None:
     party.enrol("member", 11, ticket=other)
     party.enrol("guest", 20, by=member)
     assert party.members() == {"member", "guest"}
+
+
+def test_a_device_of_two_tickets_vouches_from_when_the_other_one_let_it_in() -> None:
+    """What it was by the same ticket does not count, not even for how early it ranks."""
+    party = Party(uses=2)
+    other = party.mesh.ticket("other")
+    party.objects.append(other)
+    member = party.enrol("member", 10)
+    party.enrol("member", 50, ticket=other)
+    party.enrol("friend", 20, by=member)
+    party.enrol("honest", 30)
+    assert party.members() == {"member", "honest"}
 
 
 def test_nobody_sponsors_himself() -> None:
