@@ -108,7 +108,8 @@ def _admit_approved(tables: Tables, envelope: Envelope, kept: KeptDevice) -> Adm
         return _verdict(envelope, fresh=False)
     if tables.register.is_replaced(kept):
         return _verdict(envelope, fresh=False)
-    tables.register.check_device_room()
+    if not tables.register.replaces(kept):
+        tables.register.check_device_room()
     tables.register.put_approved(kept)
     return _verdict(envelope, _enrol(tables, kept))
 

@@ -172,6 +172,10 @@ class Register:
         """Say whether the same registrars have signed a newer object of this enrolment."""
         return any(other.age < kept.age for other in self._same_approval(kept))
 
+    def replaces(self, kept: KeptDevice) -> bool:
+        """Say whether it takes the place of others, and so no more room."""
+        return kept.id in self.devices or bool(self._same_approval(kept))
+
     def put_approved(self, kept: KeptDevice) -> None:
         """Keep a registrar's device in place of the older ones by the same registrars.
 

@@ -27,7 +27,7 @@ from crypto.trust.records import Limits
 from crypto.trust.tables import Tables
 
 Refused: TypeAlias = dict[bytes, PeerError]
-_Found: TypeAlias = "list[tuple[Envelope, SignedObject]]"
+_Found: TypeAlias = list[tuple[Envelope, SignedObject]]
 _Step: TypeAlias = tuple[Envelope, ...]
 """Envelopes to admit one after the other: a sponsorship comes with its device."""
 

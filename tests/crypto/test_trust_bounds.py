@@ -34,6 +34,9 @@ def test_devices_max_for_approved_devices() -> None:
     mesh = Mesh()
     trust = bounded(mesh, mesh.device("a"), mesh.device("b"), devices_max=2)
     refused(trust, mesh.device("c").raw, ConstraintError)
+    changed = mesh.device("a", issued=NOW + 5)
+    assert trust.admit(changed.raw, LATER).fresh, "what is there can still be changed"
+    assert trust.admit(mesh.revoke(RevokeKind.DEVICE, changed.device_id).raw, LATER).fresh
 
 
 def test_devices_max_for_sponsored_and_settled_devices() -> None:
