@@ -67,6 +67,9 @@ PULLS_MAX: Final = 8
 """Bulk transfers running at one time."""
 
 ACCUSATIONS_PER_SUBJECT_MAX: Final = 16
+HINTS_PER_SUBJECT_MAX: Final = 3
+"""Of those, accusations by members that do not observe it: they only make others look."""
+
 ACCUSATION_BURST: Final = 64
 """Accusations by one accuser before its rate counts."""
 

@@ -1,9 +1,10 @@
 """Who is dead: signed accusations, counted.
 
-An observer that cannot reach a member signs an accusation of its current epoch. The other
-observers, named by a hash so that nobody picks them, then probe at once. A member is taken for
-dead when min(3, how many others could tell) of them accuse it, it had the time to answer, and it
-did not: an answer is a newer record, which only it can sign. So one liar kills nobody.
+Who cannot reach a member signs an accusation of its current epoch. The member's observers, named
+by a hash so that nobody picks them, then probe it at once; only their accusations count. A member
+is taken for dead when min(3, how many others could tell) of them accuse it, it had the time to
+answer, and it did not: an answer is a newer record, which only it can sign. So one liar kills
+nobody.
 
 With so few members that fewer than three could tell, this node's own accusation is always one of
 those needed, because it does not count as "other" whom it accuses itself.
@@ -58,9 +59,13 @@ class Suspicion:
         if len(entry.accusations) >= limits.ACCUSATIONS_PER_SUBJECT_MAX:
             core.count("accusations_over_limit")
             return False
-        is_judge = accusation.accuser in core.members.observers(accusation.subject)
-        if accusation.subject != core.me and not is_judge:
-            core.count("accusations_by_strangers")
+        observers = core.members.observers(accusation.subject)
+        if accusation.subject == core.me or accusation.accuser in observers:
+            return True
+        # A hint: it makes the observers look, and does not count.
+        hints = len(entry.accusations.keys() - set(observers))
+        if hints >= limits.HINTS_PER_SUBJECT_MAX:
+            core.count("hints_over_limit")
             return False
         return True
 
@@ -92,8 +97,10 @@ class Suspicion:
         entry = self._core.members.get(subject)
         if entry is None or not entry.accusations:
             return None
-        held = sorted(entry.accusations.values(), key=lambda item: item.id)
-        return m.Push(tuple(item.raw for item in held[: self._core.config.accusations_needed]))
+        judges = self._judges(entry)
+        accusers = sorted(entry.accusations, key=lambda accuser: (accuser not in judges, accuser))
+        chosen = accusers[: self._core.config.accusations_needed]
+        return m.Push(tuple(entry.accusations[accuser].raw for accuser in chosen))
 
     def confront(self, now: float, subject: bytes) -> None:
         """Show a member what it is accused of."""
@@ -109,6 +116,11 @@ class Suspicion:
         """Look again at a suspect whose time is over."""
         self._judge(now, subject)
 
+    def _judges(self, entry: Entry) -> set[bytes]:
+        """Return whose accusations count: those of its observers, and our own."""
+        counted = {self._core.me, *self._core.members.observers(entry.device_id)}
+        return counted & entry.accusations.keys()
+
     def _able(self, subject: bytes) -> int:
         return len(self._core.members.observers(subject))
 
@@ -122,7 +134,7 @@ class Suspicion:
         entry = core.members.get(subject)
         if entry is None or entry.state is not MemberState.SUSPECT:
             return
-        if len(entry.accusations) < self.needed(subject):
+        if len(self._judges(entry)) < self.needed(subject):
             return
         due = entry.suspect_since + self._patience()
         if now < due:

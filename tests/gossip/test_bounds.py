@@ -8,6 +8,7 @@ from gossip import messages as m
 from gossip.broadcast import Urgency
 from gossip.buckets import Buckets
 from gossip.events import MemberState
+from gossip.members import Held
 from tests.gossip.meshes import Town, Villager
 
 
@@ -141,22 +142,26 @@ def test_limit_accusations_per_accuser(monkeypatch: pytest.MonkeyPatch) -> None:
     assert judge.state(victim) is MemberState.ALIVE
 
 
-def test_limit_observers() -> None:
-    """In a larger mesh only ten observers count; accusations by others are dropped."""
+def test_limit_observers_and_hints() -> None:
+    """In a larger mesh only ten observers count; others' accusations are three hints at most."""
     town = Town(6)
     villagers = town.grown(14)
     judge, victim = villagers[0], villagers[-1]
     members = judge.machine._core.members
     observers = members.observers(victim.id)
     assert len(observers) == town.config.observers
-    stranger = next(v for v in villagers[1:-1] if v.id not in observers)
+    strangers = [v for v in villagers[1:-1] if v.id not in observers]
     entry = members.get(victim.id)
     assert entry is not None
     assert entry.epoch is not None
-    stranger.push(judge, town.mesh.accusation(stranger.device, victim.device, epoch=entry.epoch))
-    town.run(0.01)
-    assert judge.count("accusations_by_strangers") == 1
-    assert not entry.accusations
+    suspicion = judge.machine._core.suspicion
+    for accuser in (v.device for v in strangers):
+        item = town.mesh.accusation(accuser, victim.device, epoch=entry.epoch)
+        assert suspicion.is_news(item.body) == (len(entry.accusations) < 3)
+        judge.machine._core.members.accuse(0.0, entry, accuser.body.device_id, Held(item.id, b""))
+    assert len(strangers) >= 2
+    assert suspicion._judges(entry) == set()
+    assert judge.state(victim) is MemberState.SUSPECT
 
 
 def test_limit_ids_wanted_and_offered() -> None:
