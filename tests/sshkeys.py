@@ -133,6 +133,18 @@ def make(path: Path) -> Path:
     return path.with_name(f"{path.name}.pub")
 
 
+def add(path: Path, socket: str) -> None:
+    """Put a private key into the agent behind this socket."""
+    done = subprocess.run(
+        ["ssh-add", "-q", path],
+        env={**os.environ, "SSH_AUTH_SOCK": socket},
+        capture_output=True,
+        timeout=SECONDS_MAX,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
 @contextlib.contextmanager
 def real_agent() -> Iterator[str]:
     """Run an ssh-agent and give the path of its socket."""

@@ -21,10 +21,10 @@ from crypto.errors import (
 )
 from crypto.objects import Directory, Head, PartRef, Root
 from crypto.signing import ObjectType
-from node.admin import files, layout
+from node.admin import files, keytext, layout, signers
 from node.admin.changes import Side
 from node.admin.folder import Folder
-from node.admin.keyfile import OpenKey
+from node.admin.signers import Signer
 from policy.checks import TestFailure, run_tests
 from policy.model import Policy
 
@@ -237,7 +237,7 @@ class Terms:
 
 
 def propose(
-    parts: Mapping[str, bytes], terms: Terms, folder: Folder, keys: Sequence[OpenKey]
+    parts: Mapping[str, bytes], terms: Terms, folder: Folder, keys: Sequence[Signer]
 ) -> Bundle:
     """Make a bundle, signed by those keys; it may lack signatures of others.
 
@@ -257,9 +257,7 @@ def propose(
         previous=terms.previous,
         parts={part: _part_ref(part, data, terms) for part, data in parts.items()},
     )
-    raw = signing.seal(
-        ObjectType.HEAD, folder.mesh_id, head.to_payload(), [key.seed for key in keys]
-    )
+    raw = signers.seal(ObjectType.HEAD, folder.mesh_id, head.to_payload(), keys)
     return Bundle(roots=folder.roots, head=raw, parts=dict(parts))
 
 
@@ -271,7 +269,7 @@ def _part_ref(part: str, data: bytes, terms: Terms) -> PartRef:
     return PartRef(before.version if before and same else terms.version, digest, len(data))
 
 
-def require_holder(key: OpenKey, allowed: Iterable[bytes]) -> None:
+def require_holder(key: Signer, allowed: Iterable[bytes]) -> None:
     """Raise unless a key is one of these.
 
     Raises:
@@ -279,12 +277,12 @@ def require_holder(key: OpenKey, allowed: Iterable[bytes]) -> None:
     """
     if key.public not in allowed:
         raise LocalError(
-            f"the key {key.public.hex()[:16]} does not hold the policy role in this mesh",
+            f"the key {keytext.short_key(key.public)} does not hold the policy role in this mesh",
             remedy="`hedgerow admin show` lists the keys that do",
         )
 
 
-def add_signature(inspected: Inspected, folder: Folder, key: OpenKey) -> Bundle:
+def add_signature(inspected: Inspected, folder: Folder, key: Signer) -> Bundle:
     """Sign a bundle that was inspected, with one more key.
 
     Raises:
@@ -293,10 +291,11 @@ def add_signature(inspected: Inspected, folder: Folder, key: OpenKey) -> Bundle:
     require_holder(key, folder.root.roles["policy"].keys)
     if key.public in inspected.signers:
         raise LocalError(
-            f"the key {key.public.hex()[:16]} has signed bundle {name(inspected.head)} already",
+            f"the key {keytext.short_key(key.public)} has signed bundle {name(inspected.head)} "
+            "already",
             remedy="sign with another holder's key",
         )
-    raw = signing.append_signature(inspected.bundle.head, folder.mesh_id, key.seed)
+    raw = signers.append(inspected.bundle.head, folder.mesh_id, key)
     return Bundle(roots=inspected.bundle.roots, head=raw, parts=inspected.bundle.parts)
 
 

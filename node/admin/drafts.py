@@ -11,7 +11,8 @@ from crypto import signing
 from crypto.errors import LocalError, ObjectError, WrongMeshError
 from crypto.objects import Role, Root
 from crypto.signing import ObjectType
-from node.admin.keyfile import OpenKey
+from node.admin import keytext, signers
+from node.admin.signers import Signer
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,7 @@ def holders(root: Root, before: Root | None) -> frozenset[bytes]:
 
 def start(
     root: Root,
-    keys: Iterable[OpenKey],
+    keys: Iterable[Signer],
     *,
     mesh_id: bytes | None = None,
     before: Root | None = None,
@@ -74,13 +75,14 @@ def start(
     """
     payload = root.to_payload()
     mesh_id = mesh_id or signing.object_id(payload)
-    seeds = [key.seed for key in keys if key.public in holders(root, before)]
-    if not seeds:
+    signing_keys = [key for key in keys if key.public in holders(root, before)]
+    if not signing_keys:
         raise LocalError(
             "none of the keys given holds the root role",
-            remedy="give the key file of at least one holder with --key",
+            remedy="give the key of at least one holder with --key or --ssh-key",
         )
-    return read(signing.seal(ObjectType.ROOT, mesh_id, payload, seeds), mesh_id, before)
+    raw = signers.seal(ObjectType.ROOT, mesh_id, payload, signing_keys)
+    return read(raw, mesh_id, before)
 
 
 def read(raw: bytes, mesh_id: bytes | None = None, before: Root | None = None) -> Draft:
@@ -95,8 +97,8 @@ def read(raw: bytes, mesh_id: bytes | None = None, before: Root | None = None) -
     root = Root.from_payload(envelope.payload)
     _check_follows(root, before)
     mesh_id = mesh_id or envelope.id
-    signers = signing.signers(envelope, mesh_id, holders(root, before))
-    return Draft(root=root, raw=raw, mesh_id=mesh_id, before=before, signers=signers)
+    found = signing.signers(envelope, mesh_id, holders(root, before))
+    return Draft(root=root, raw=raw, mesh_id=mesh_id, before=before, signers=found)
 
 
 def _check_follows(root: Root, before: Root | None) -> None:
@@ -114,7 +116,7 @@ def _check_follows(root: Root, before: Root | None) -> None:
         raise WrongMeshError(f"this root renames the mesh {before.mesh_name}: a name stays")
 
 
-def add_signature(draft: Draft, key: OpenKey) -> Draft:
+def add_signature(draft: Draft, key: Signer) -> Draft:
     """Sign a root with one more key.
 
     Raises:
@@ -129,7 +131,7 @@ def add_signature(draft: Draft, key: OpenKey) -> Draft:
         raise LocalError(
             "this key has signed this root already", remedy="sign with another holder's key"
         )
-    raw = signing.append_signature(draft.raw, draft.mesh_id, key.seed)
+    raw = signers.append(draft.raw, draft.mesh_id, key)
     return read(raw, draft.mesh_id, draft.before)
 
 
@@ -160,7 +162,8 @@ def turn(before: Root, change: Turn, *, issued: int, expires: int) -> Root:
     for key in change.removed:
         if not any(key in before.roles[name].keys for name in change.roles):
             raise LocalError(
-                f"the key {key.hex()[:16]} holds none of the roles {', '.join(change.roles)}",
+                f"the key {keytext.short_key(key)} holds none of the roles "
+                f"{', '.join(change.roles)}",
                 remedy="`hedgerow admin show` lists who holds which role",
             )
     return Root(

@@ -11,9 +11,9 @@ from crypto.identity import overlay6, short_id
 from crypto.invite import Approval, Bootstrap, Invite, Request
 from crypto.objects import Device, RevokeKind, Ticket
 from crypto.signing import ObjectType
-from node.admin import addresses, files, keyfile, layout
+from node.admin import addresses, files, keyfile, layout, signers
 from node.admin.folder import Folder
-from node.admin.keyfile import OpenKey
+from node.admin.signers import Signer
 from node.bootstrap import parse_bootstrap, parse_place
 
 
@@ -38,7 +38,7 @@ class Wish:
 
 def invite(
     folder: Folder,
-    registrar: OpenKey,
+    registrar: Signer,
     wish: Wish,
     *,
     uses: int,
@@ -80,7 +80,7 @@ def invite(
 
 def approve(
     folder: Folder,
-    registrar: OpenKey,
+    registrar: Signer,
     request: Request,
     wish: Wish,
     *,
@@ -152,12 +152,12 @@ def approval(folder: Folder, raw: bytes, bootstrap: Sequence[Bootstrap]) -> Appr
     )
 
 
-def _seal(folder: Folder, registrar: OpenKey, kind: ObjectType, payload: bytes) -> bytes:
-    return signing.seal(kind, folder.mesh_id, payload, [registrar.seed])
+def _seal(folder: Folder, registrar: Signer, kind: ObjectType, payload: bytes) -> bytes:
+    return signers.seal(kind, folder.mesh_id, payload, [registrar])
 
 
 def _addresses(
-    folder: Folder, registrar: OpenKey, wanted: IPv4Network | None, uses: int
+    folder: Folder, registrar: Signer, wanted: IPv4Network | None, uses: int
 ) -> IPv4Network:
     pool = folder.root.pool4
     taken = folder.taken

@@ -2,7 +2,6 @@
 
 import base64
 import os
-import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,12 +9,12 @@ from pathlib import Path
 
 from crypto import sealing, signing
 from crypto.errors import LocalError, PassphraseError
+from crypto.signing import ObjectType
 from node.admin import files
+from node.admin.keytext import format_key, parse_key
 
-PREFIX = "ed25519:"
 PASSPHRASE_CHARACTERS_MIN = 8
 SEED_BYTES = 32
-_HEX = re.compile(r"[0-9A-Fa-f]{64}")
 
 # How hard a guess at the passphrase is; the tests, which guess nothing, replace it.
 COST = sealing.MODERATE
@@ -48,25 +47,9 @@ class OpenKey:
     def __repr__(self) -> str:
         return f"OpenKey({format_key(self.public)})"
 
-
-def format_key(public: bytes) -> str:
-    """Write a public key as people pass it on."""
-    return PREFIX + public.hex()
-
-
-def parse_key(text: str) -> bytes:
-    """Read a public key, with or without its prefix.
-
-    Raises:
-        LocalError: It is not 64 hexadecimal digits.
-    """
-    digits = text.strip().removeprefix(PREFIX)
-    if not _HEX.fullmatch(digits):
-        raise LocalError(
-            f"{text.strip()!r} is not a public key",
-            remedy=f"copy the line that `hedgerow admin keygen` printed: {PREFIX} and 64 digits",
-        )
-    return bytes.fromhex(digits)
+    def sign(self, object_type: ObjectType, mesh_id: bytes, payload: bytes) -> bytes:
+        """Return the raw signature of this object."""
+        return signing.sign(self.seed, signing.to_be_signed(object_type, mesh_id, payload))
 
 
 def generate() -> OpenKey:

@@ -2,13 +2,12 @@
 
 import re
 
-from crypto import signing
 from crypto.errors import LocalError
 from crypto.objects import Revoke, RevokeKind
 from crypto.signing import ObjectType
-from node.admin import keyfile
+from node.admin import keytext, signers
 from node.admin.folder import Folder
-from node.admin.keyfile import OpenKey
+from node.admin.signers import Signer
 
 _ID = re.compile(r"[0-9A-Fa-f]{64}")
 _ID_START = re.compile(r"[0-9A-Fa-f]{8,64}")
@@ -46,7 +45,7 @@ def _ticket(folder: Folder, text: str) -> bytes:
 
 
 def _registrar(folder: Folder, text: str) -> bytes:
-    key = keyfile.parse_key(text)
+    key = keytext.find_key(text)
     if key not in folder.root.roles["registrar"].keys:
         raise LocalError(
             f"{text} is not a registrar key of this mesh",
@@ -85,6 +84,6 @@ def require_new(folder: Folder, what: Revoke) -> None:
             )
 
 
-def revoke(folder: Folder, revoker: OpenKey, what: Revoke) -> bytes:
+def revoke(folder: Folder, revoker: Signer, what: Revoke) -> bytes:
     """Sign a revocation and return its envelope; the folder is not changed."""
-    return signing.seal(ObjectType.REVOKE, folder.mesh_id, what.to_payload(), [revoker.seed])
+    return signers.seal(ObjectType.REVOKE, folder.mesh_id, what.to_payload(), [revoker])

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from crypto.trust import Trust
-from node.admin import keyfile
+from node.admin import keyfile, keytext
 from tests.cli.commands import PASSPHRASE, Run, found, snapshot
 
 pytestmark = pytest.mark.usefixtures("cheap_keys")
@@ -218,7 +218,7 @@ def test_keygen_prints_the_public_half(run: Run, passphrase: Path, tmp_path: Pat
     """A holder's key file is private, and its public half is all that is printed."""
     done = run("admin", "keygen", "--out", "own.key", "--passphrase-file", passphrase)
     path = tmp_path / "own.key"
-    assert done.out == f"{keyfile.format_key(keyfile.load(path).public)}\n"
+    assert done.out == f"{keytext.format_key(keyfile.load(path).public)}\n"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     again = run("admin", "keygen", "--out", "own.key", "--passphrase-file", passphrase)
     assert again.code == 1
@@ -283,6 +283,6 @@ def test_registrar_of_its_own(
     """--registrar and --revoker take these roles from the holders."""
     found(run, passphrase, "--registrar", holders[0], "--revoker", holders[1])
     trust = Trust((tmp_path / "acme/roots/1.root").read_bytes())
-    assert trust.root.roles["registrar"].keys == (keyfile.parse_key(holders[0]),)
-    assert trust.root.roles["revoker"].keys == (keyfile.parse_key(holders[1]),)
+    assert trust.root.roles["registrar"].keys == (keytext.parse_key(holders[0]),)
+    assert trust.root.roles["revoker"].keys == (keytext.parse_key(holders[1]),)
     assert len(trust.root.roles["policy"].keys) == 3

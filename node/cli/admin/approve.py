@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING
 import click
 
 from node.cli import report
+from node.cli.admin.keys import Keys, key_option, ssh_key_option, unlock_role
 from node.cli.admin.options import (
     dir_option,
-    key_option,
     open_folder,
-    unlock_role,
     via_members,
     via_node_option,
     via_option,
@@ -36,6 +35,7 @@ if TYPE_CHECKING:  # imported when the command runs: they pull in the cryptograp
 @via_option
 @via_node_option
 @key_option
+@ssh_key_option
 @dir_option
 @passphrase_option
 @report.json_option
@@ -52,6 +52,7 @@ def approve(  # noqa: PLR0913 - a click command has a parameter for each of its 
     via: tuple[str, ...],
     via_files: tuple[Path, ...],
     key_paths: tuple[Path, ...],
+    ssh_paths: tuple[Path, ...],
     folder_path: Path,
     passphrase_files: tuple[Path, ...],
     as_json: bool,
@@ -73,7 +74,8 @@ def approve(  # noqa: PLR0913 - a click command has a parameter for each of its 
         else:
             asked = _read(request or "")
             wish = enrol.Wish(name, tags, owner, address, lifetime)
-            registrar = unlock_role(folder, "registrar", key_paths, passphrase_files)
+            keys = Keys(key_paths, ssh_paths, passphrase_files)
+            registrar = unlock_role(folder, "registrar", keys)
             made = enrol.approve(folder, registrar, asked, wish, bootstrap=members)
         text = made.encode()
         with nullcontext() if again else folder.kept(made.device_raw):

@@ -14,7 +14,7 @@ CHANGES_SHOWN: Final = 50
 
 def bundle_json(inspected: "Inspected") -> dict[str, object]:
     """Return what programs may want to know of a bundle."""
-    from node.admin import keyfile
+    from node.admin import keytext
 
     head = inspected.head
     return {
@@ -23,7 +23,7 @@ def bundle_json(inspected: "Inspected") -> dict[str, object]:
         "head_id": inspected.head_id,
         "previous": head.previous,
         "complete": inspected.complete,
-        "signers": sorted(keyfile.format_key(key) for key in inspected.signers),
+        "signers": sorted(keytext.format_key(key) for key in inspected.signers),
         "threshold": inspected.threshold,
         "issued": report.moment(head.issued),
         "stale_after": report.moment(head.stale_after),

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 import click
 
 from node.cli import report
-from node.cli.admin.options import unlock
+from node.cli.admin.keys import Keys, holder_key_option, ssh_key_option, unlock
 from node.cli.clock import now
-from node.cli.params import DURATION, FILE, FOLDER, NETWORK
+from node.cli.params import DURATION, FOLDER, NETWORK
 from node.cli.passphrase import Passphrases, passphrase_option
 
 if TYPE_CHECKING:  # imported when the command runs: they pull in the cryptography
     from node.admin.drafts import Draft
-    from node.admin.keyfile import OpenKey
+    from node.admin.signers import Signer
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class _Holders:
     """The keys of a new mesh: all their public halves, and those that sign now."""
 
     public: tuple[bytes, ...]
-    signing: tuple["OpenKey", ...]
+    signing: tuple["Signer", ...]
     files: dict[str, bytes]
 
 
@@ -34,11 +34,13 @@ class _Holders:
 @click.option("--keys", "count", default=3, show_default=True, help="How many keys to make.")
 @click.option("--threshold", default=2, show_default=True, help="How many of them must sign.")
 @click.option(
-    "--holder", "holders", multiple=True, help="A holder's public key; then none are made."
+    "--holder",
+    "holders",
+    multiple=True,
+    help="A holder's public key, or an SSH key's .pub file; then none are made.",
 )
-@click.option(
-    "--key", "key_paths", type=FILE, multiple=True, help="A holder's key file, to sign with now."
-)
+@holder_key_option
+@ssh_key_option
 @click.option("--registrar", "registrars", multiple=True, help="Only these keys let devices in.")
 @click.option("--revoker", "revokers", multiple=True, help="Only these keys take devices out.")
 @click.option("--pool", type=NETWORK, default="100.64.0.0/10", show_default=True)
@@ -53,6 +55,7 @@ def init(  # noqa: PLR0913 - a click command has a parameter for each of its opt
     threshold: int,
     holders: tuple[str, ...],
     key_paths: tuple[Path, ...],
+    ssh_paths: tuple[Path, ...],
     registrars: tuple[str, ...],
     revokers: tuple[str, ...],
     pool: IPv4Network,
@@ -63,16 +66,17 @@ def init(  # noqa: PLR0913 - a click command has a parameter for each of its opt
     """Found the mesh MESH: make or collect its keys, and sign its first root.
 
     By default three keys are made, each with all four roles, and any two of them sign together.
-    For holders on machines of their own, each runs `hedgerow admin keygen` there; their public
-    keys come in with --holder, and the key files that are at hand with --key.
+    For holders on machines of their own, each runs `hedgerow admin keygen` there, or has an SSH
+    key of type Ed25519, in ssh-agent or on a security key; their public keys come in with
+    --holder, and those that are at hand to sign with --key and --ssh-key.
     """
     from crypto.objects import Root
-    from node.admin import drafts, genesis, keyfile
+    from node.admin import drafts, genesis, keytext
 
-    if holders or key_paths:
-        keys = _given(holders, key_paths, passphrase_files)
+    genesis.check_vacant(path)
+    if holders or key_paths or ssh_paths:
+        keys = _given(holders, Keys(key_paths, ssh_paths, passphrase_files))
     else:
-        genesis.check_vacant(path)
         keys = _made(count, passphrase_files)
     moment = int(now().lo)
     root = Root(
@@ -83,8 +87,8 @@ def init(  # noqa: PLR0913 - a click command has a parameter for each of its opt
         roles=genesis.roles(
             keys.public,
             threshold,
-            registrars=[keyfile.parse_key(text) for text in registrars],
-            revokers=[keyfile.parse_key(text) for text in revokers],
+            registrars=[keytext.find_key(text) for text in registrars],
+            revokers=[keytext.find_key(text) for text in revokers],
         ),
         pool4=pool,
     )
@@ -93,13 +97,11 @@ def init(  # noqa: PLR0913 - a click command has a parameter for each of its opt
     _tell(path, founded, sorted(keys.files), as_json=as_json)
 
 
-def _given(
-    holders: Sequence[str], key_paths: Sequence[Path], passphrases: Sequence[Path]
-) -> _Holders:
-    from node.admin import keyfile
+def _given(holders: Sequence[str], keys: Keys) -> _Holders:
+    from node.admin import keytext
 
-    opened = unlock(key_paths, passphrases)
-    named = [keyfile.parse_key(text) for text in holders]
+    opened = unlock(keys)
+    named = [keytext.find_key(text) for text in holders]
     public = dict.fromkeys([*named, *(key.public for key in opened)])
     return _Holders(tuple(public), tuple(opened), {})
 
@@ -119,7 +121,7 @@ def _made(count: int, passphrases: Sequence[Path]) -> _Holders:
 
 
 def _tell(path: Path, founded: "Draft", key_names: Sequence[str], *, as_json: bool) -> None:
-    from node.admin import keyfile, layout
+    from node.admin import keytext, layout
 
     root = founded.root
     role = root.roles["root"]
@@ -133,7 +135,7 @@ def _tell(path: Path, founded: "Draft", key_names: Sequence[str], *, as_json: bo
                 "complete": founded.complete,
                 "signatures": len(founded.signers),
                 "threshold": role.threshold,
-                "keys": [keyfile.format_key(key) for key in role.keys],
+                "keys": [keytext.format_key(key) for key in role.keys],
                 "key_files": [path / layout.KEYS / name for name in key_names],
                 "expires": report.moment(root.expires),
             }
@@ -145,7 +147,7 @@ def _tell(path: Path, founded: "Draft", key_names: Sequence[str], *, as_json: bo
             ("root", f"{where}, signed by {len(founded.signers)} of {len(role.keys)} keys"),
             ("needed", f"{role.threshold} signatures for a root or a policy"),
             ("expires", report.moment(root.expires)),
-            *((f"key {n}", keyfile.format_key(key)) for n, key in enumerate(role.keys, 1)),
+            *((f"key {n}", keytext.format_key(key)) for n, key in enumerate(role.keys, 1)),
         ]
     )
     click.echo("\nNext:")

@@ -6,11 +6,10 @@ from pathlib import Path
 import click
 
 from node.cli import report
+from node.cli.admin.keys import Keys, key_option, ssh_key_option, unlock_role
 from node.cli.admin.options import (
     dir_option,
-    key_option,
     open_folder,
-    unlock_role,
     via_members,
     via_node_option,
     via_option,
@@ -33,6 +32,7 @@ from node.cli.passphrase import passphrase_option
 @via_option
 @via_node_option
 @key_option
+@ssh_key_option
 @dir_option
 @passphrase_option
 @report.json_option
@@ -49,6 +49,7 @@ def invite(  # noqa: PLR0913 - a click command has a parameter for each of its o
     via: tuple[str, ...],
     via_files: tuple[Path, ...],
     key_paths: tuple[Path, ...],
+    ssh_paths: tuple[Path, ...],
     folder_path: Path,
     passphrase_files: tuple[Path, ...],
     as_json: bool,
@@ -66,7 +67,8 @@ def invite(  # noqa: PLR0913 - a click command has a parameter for each of its o
         folder = open_folder(folder_path)
         members = via_members(folder, via, via_files)
         wish = enrol.Wish(name, tags, owner, address, expires)
-        registrar = unlock_role(folder, "registrar", key_paths, passphrase_files)
+        keys = Keys(key_paths, ssh_paths, passphrase_files)
+        registrar = unlock_role(folder, "registrar", keys)
         made = enrol.invite(
             folder,
             registrar,

@@ -11,12 +11,10 @@ from crypto.errors import LocalError
 from node.cli import report
 from node.cli.clock import now
 from node.cli.params import FILE, FOLDER
-from node.cli.passphrase import Passphrases
 
 if TYPE_CHECKING:  # imported when a command runs: they pull in the cryptography
     from crypto.invite import Bootstrap
     from node.admin.folder import Folder
-    from node.admin.keyfile import OpenKey
 
 # A month: time enough to bring holders together.
 ROOT_WARNING_SECONDS: Final = 31 * 86400
@@ -29,14 +27,6 @@ dir_option = click.option(
     show_envvar=True,
     default=Path(),
     help="The admin folder; else the current one.",
-)
-
-key_option = click.option(
-    "--key",
-    "key_paths",
-    type=FILE,
-    multiple=True,
-    help="Key file to sign with; else the first fitting one in the folder.",
 )
 
 state_option = click.option(
@@ -75,50 +65,6 @@ def open_folder(path: Path) -> "Folder":
             "renew it with `hedgerow admin rotate-root`"
         )
     return folder
-
-
-def unlock(paths: Sequence[Path], passphrases: Sequence[Path]) -> "list[OpenKey]":
-    """Open these key files.
-
-    Raises:
-        LocalError: A file is no key file, one comes twice, or a passphrase does not fit.
-    """
-    from node.admin import keyfile
-
-    loaded = [keyfile.load(path) for path in paths]
-    if len({key.public for key in loaded}) < len(loaded):
-        raise LocalError(
-            "one key is given twice", remedy="a threshold counts each key once; name another one"
-        )
-    found = Passphrases(passphrases).find([str(path) for path in paths])
-    return [keyfile.unlock(key, text) for key, text in zip(loaded, found, strict=True)]
-
-
-def unlock_role(
-    folder: "Folder", role: str, paths: Sequence[Path], passphrases: Sequence[Path]
-) -> "OpenKey":
-    """Open one key of a role: the one named, or the first in the folder that fits.
-
-    Raises:
-        LocalError: More than one key is named, or none fits the role.
-    """
-    from node.admin import keyfile, layout
-
-    allowed = folder.trust.root.roles[role].keys
-    if len(paths) > 1:
-        raise LocalError(
-            f"a single {role} key signs this, not {len(paths)}", remedy="give --key once"
-        )
-    candidates = list(paths) or layout.key_files(folder.path)
-    for path in candidates:
-        if keyfile.load(path).public in allowed:
-            return unlock([path], passphrases)[0]
-    here = folder.path / layout.KEYS
-    where = f"{paths[0]} is no" if paths else f"no key file in {here} is a"
-    raise LocalError(
-        f"{where} {role} key of this mesh",
-        remedy="name one with --key FILE; `hedgerow admin show` lists who holds which role",
-    )
 
 
 def publish_to(data: bytes, state: Path | None, socket: Path | None) -> list[dict[str, Any]]:

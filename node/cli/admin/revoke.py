@@ -5,14 +5,13 @@ from pathlib import Path
 import click
 
 from node.cli import report
+from node.cli.admin.keys import Keys, key_option, ssh_key_option, unlock_role
 from node.cli.admin.options import (
     dir_option,
-    key_option,
     open_folder,
     publish_to,
     socket_option,
     state_option,
-    unlock_role,
 )
 from node.cli.params import FILE, MOMENT
 from node.cli.passphrase import passphrase_option
@@ -34,6 +33,7 @@ KINDS = ("device", "user", "ticket", "registrar", "grant")
 @state_option
 @socket_option
 @key_option
+@ssh_key_option
 @dir_option
 @passphrase_option
 @report.json_option
@@ -48,6 +48,7 @@ def revoke(  # noqa: PLR0913 - a click command has a parameter for each of its o
     state: Path | None,
     socket: Path | None,
     key_paths: tuple[Path, ...],
+    ssh_paths: tuple[Path, ...],
     folder_path: Path,
     passphrase_files: tuple[Path, ...],
     as_json: bool,
@@ -69,7 +70,8 @@ def revoke(  # noqa: PLR0913 - a click command has a parameter for each of its o
             reason=reason,
         )
         revocation.require_new(folder, what)
-        revoker = unlock_role(folder, "revoker", key_paths, passphrase_files)
+        keys = Keys(key_paths, ssh_paths, passphrase_files)
+        revoker = unlock_role(folder, "revoker", keys)
         raw = revocation.revoke(folder, revoker, what)
         folder.admit(raw)
         with folder.kept(raw) as path:

@@ -1,6 +1,5 @@
 """What `sign --add` and `rotate-root` share: showing a root, signing it, writing it down."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -8,7 +7,8 @@ import click
 
 from crypto.errors import PeerError
 from node.cli import report
-from node.cli.admin.options import open_folder, unlock
+from node.cli.admin.keys import Keys, export, unlock
+from node.cli.admin.options import open_folder
 
 if TYPE_CHECKING:  # imported when a command runs: they pull in the cryptography
     from node.admin.drafts import Draft
@@ -32,12 +32,12 @@ def cosign_root(
     raw: bytes,
     folder_path: Path,
     *,
-    keys: Sequence[Path],
-    passphrases: Sequence[Path],
+    keys: Keys,
+    exported: Path | None,
     out: Path | None,
     as_json: bool,
 ) -> None:
-    """Add signatures to a root that lacks some.
+    """Add signatures to a root that lacks some, or export what one would cover.
 
     The first root of a mesh stands for itself; for a later one the folder has to know those
     before it.
@@ -47,21 +47,36 @@ def cosign_root(
     from node.admin import drafts, files
 
     if Root.from_payload(signing.decode(raw).payload).version == 1:
-        draft = _signed(drafts.read(raw), keys, passphrases)
+        draft = drafts.read(raw)
+        tell_content(draft)
+        if exported is not None:
+            _export(exported, path, draft, as_json=as_json)
+            return
+        draft = _signed(draft, keys)
         _tell(_write_first(path, draft, out), draft, as_json=as_json)
         return
     with files.locked(folder_path):
         folder = open_folder(folder_path)
-        draft = _signed(drafts.read(raw, folder.mesh_id, folder.root), keys, passphrases)
+        draft = drafts.read(raw, folder.mesh_id, folder.root)
+        tell_content(draft)
+        if exported is not None:
+            _export(exported, path, draft, as_json=as_json)
+            return
+        draft = _signed(draft, keys)
         where = keep(draft, folder, out)
     _tell(where, draft, as_json=as_json)
 
 
-def _signed(draft: "Draft", keys: Sequence[Path], passphrases: Sequence[Path]) -> "Draft":
+def _export(path: Path, added: Path, draft: "Draft", *, as_json: bool) -> None:
+    from crypto import signing
+
+    export(path, signing.decode(draft.raw), draft.mesh_id, added=added, as_json=as_json)
+
+
+def _signed(draft: "Draft", keys: Keys) -> "Draft":
     from node.admin import drafts
 
-    tell_content(draft)
-    for key in unlock(keys, passphrases):
+    for key in unlock(keys):
         draft = drafts.add_signature(draft, key)
     return draft
 
@@ -95,7 +110,7 @@ def keep(draft: "Draft", folder: "Folder", out: Path | None) -> Path:
 
 def tell_content(draft: "Draft") -> None:
     """Show what is about to be signed: who holds which role from then on."""
-    from node.admin import keyfile
+    from node.admin import keytext
 
     root = draft.root
     report.note(f"mesh {root.mesh_name} {draft.mesh_id.hex()}, root {root.version}")
@@ -105,7 +120,7 @@ def tell_content(draft: "Draft") -> None:
         report.note(f"{name}: {role.threshold} of {report.count(len(role.keys), 'key')}")
         for key in dict.fromkeys([*role.keys, *old]):
             sign = " " if key in role.keys and key in old else "+" if key in role.keys else "-"
-            report.note(f"  {sign} {keyfile.format_key(key)}")
+            report.note(f"  {sign} {keytext.format_key(key)}")
 
 
 def _tell(where: Path, draft: "Draft", *, as_json: bool) -> None:

@@ -6,7 +6,8 @@ import click
 
 from crypto.errors import LocalError
 from node.cli import report
-from node.cli.admin.options import dir_option, open_folder, unlock
+from node.cli.admin.keys import Keys, holder_key_option, ssh_key_option, unlock
+from node.cli.admin.options import dir_option, open_folder
 from node.cli.admin.roots import keep, root_json, tell_content
 from node.cli.params import DURATION, FILE
 from node.cli.passphrase import passphrase_option
@@ -20,7 +21,8 @@ ROLES = ("root", "policy", "registrar", "revoker")
 @click.option("--role", "roles", type=click.Choice(ROLES), multiple=True, help="Default: all.")
 @click.option("--threshold", type=click.IntRange(1), help="How many sign a root and a policy.")
 @click.option("--lifetime", type=DURATION, default="2y", show_default=True, help="Of the root.")
-@click.option("--key", "keys", type=FILE, multiple=True, required=True, help="Key file.")
+@holder_key_option
+@ssh_key_option
 @click.option("--out", type=FILE, help="Write the root here too.")
 @dir_option
 @passphrase_option
@@ -32,7 +34,8 @@ def rotate(  # noqa: PLR0913 - a click command has a parameter for each of its o
     roles: tuple[str, ...],
     threshold: int | None,
     lifetime: int,
-    keys: tuple[Path, ...],
+    key_paths: tuple[Path, ...],
+    ssh_paths: tuple[Path, ...],
     out: Path | None,
     folder_path: Path,
     passphrase_files: tuple[Path, ...],
@@ -44,14 +47,16 @@ def rotate(  # noqa: PLR0913 - a click command has a parameter for each of its o
     unfinished; other holders complete it with `sign --add`. Devices stay; the policy is signed
     again under the new root.
     """
-    from node.admin import drafts, files, keyfile
+    from node.admin import drafts, files, keytext
 
+    keys = Keys(key_paths, ssh_paths, passphrase_files)
+    keys.require_some()
     with files.locked(folder_path):
         folder = open_folder(folder_path)
         _check_none_waits(folder_path, folder.root.version + 1)
         change = drafts.Turn(
-            added=tuple(keyfile.parse_key(text) for text in added),
-            removed=tuple(keyfile.parse_key(text) for text in removed),
+            added=tuple(keytext.find_key(text) for text in added),
+            removed=tuple(keytext.find_key(text) for text in removed),
             roles=roles or ROLES,
             threshold=threshold,
         )
@@ -59,8 +64,7 @@ def rotate(  # noqa: PLR0913 - a click command has a parameter for each of its o
         root = drafts.turn(folder.root, change, issued=issued, expires=issued + lifetime)
         draft = drafts.Draft(root, b"", folder.mesh_id, folder.root, frozenset())
         tell_content(draft)
-        opened = unlock(keys, passphrase_files)
-        draft = drafts.start(root, opened, mesh_id=folder.mesh_id, before=folder.root)
+        draft = drafts.start(root, unlock(keys), mesh_id=folder.mesh_id, before=folder.root)
         where = keep(draft, folder, out)
     if as_json:
         report.emit(root_json(where, draft))

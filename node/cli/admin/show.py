@@ -9,7 +9,7 @@ from node.cli import report
 from node.cli.admin.options import dir_option, open_folder
 
 if TYPE_CHECKING:  # imported when the command runs: they pull in the cryptography
-    from crypto.objects import Device, Ticket
+    from crypto.objects import Device, Revoke, Ticket
     from node.admin.folder import Folder
 
 
@@ -75,14 +75,14 @@ class _Key(TypedDict):
 
 
 def _keys(folder: "Folder") -> list[_Key]:
-    from node.admin import keyfile, layout
+    from node.admin import keyfile, keytext, layout
 
     here = {keyfile.load(path).public: str(path) for path in layout.key_files(folder.path)}
     roles = folder.root.roles
     every = dict.fromkeys(key for role in roles.values() for key in role.keys)
     return [
         {
-            "key": keyfile.format_key(key),
+            "key": keytext.format_key(key),
             "roles": [name for name, role in roles.items() if key in role.keys],
             "file": here.get(key),
         }
@@ -131,11 +131,23 @@ def _ticket_state(folder: "Folder", ticket_id: bytes, ticket: "Ticket") -> str:
     return "open" if enrol.is_open(folder, ticket_id, ticket) else "expired or revoked"
 
 
+def _subject(revoke: "Revoke") -> str:
+    from node.admin import keytext
+
+    match revoke.subject:
+        case str(name):
+            return name
+        case key if revoke.kind.value == "registrar":
+            return keytext.short_key(key)
+        case identifier:
+            return identifier.hex()[:16]
+
+
 def _revoke_rows(folder: "Folder") -> list[list[str]]:
     return [
         [
             revoke.kind.value,
-            revoke.subject if isinstance(revoke.subject, str) else revoke.subject.hex()[:16],
+            _subject(revoke),
             report.moment(revoke.issued),
             revoke.reason,
         ]

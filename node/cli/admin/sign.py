@@ -9,7 +9,8 @@ import click
 from crypto.errors import LocalError
 from node.cli import documents, report
 from node.cli.admin.describe import bundle_facts, bundle_json, tell_changes
-from node.cli.admin.options import dir_option, open_folder, unlock
+from node.cli.admin.keys import Keys, export, holder_key_option, ssh_key_option, unlock
+from node.cli.admin.options import dir_option, open_folder
 from node.cli.admin.roots import cosign_root, root_in
 from node.cli.params import DURATION, FILE
 from node.cli.passphrase import passphrase_option
@@ -23,8 +24,8 @@ if TYPE_CHECKING:  # imported when the command runs: they pull in the cryptograp
 class _Order:
     """What the command line asks for."""
 
-    keys: tuple[Path, ...]
-    passphrases: tuple[Path, ...]
+    keys: Keys
+    exported: Path | None
     out: Path | None
     base: Path | None
     as_json: bool
@@ -33,7 +34,21 @@ class _Order:
 @click.command()
 @click.argument("policy", type=FILE, required=False)
 @click.option("--add", "added", type=FILE, help="Add signatures to this bundle or root.")
-@click.option("--key", "keys", type=FILE, multiple=True, required=True, help="Key file.")
+@holder_key_option
+@ssh_key_option
+@click.option(
+    "--export-tbs",
+    "exported",
+    type=FILE,
+    help="With --add: sign nothing, write what ssh-keygen is to sign elsewhere.",
+)
+@click.option(
+    "--add-sshsig",
+    "signatures",
+    type=FILE,
+    multiple=True,
+    help="With --add: the file that ssh-keygen wrote elsewhere.",
+)
 @click.option("--out", type=FILE, help="Write the result here too.")
 @click.option("--on", "base", type=FILE, help="The newest bundle, if the folder may not have it.")
 @click.option("--abandon", is_flag=True, help="Go on without an older bundle's signatures.")
@@ -46,7 +61,10 @@ def sign(  # noqa: PLR0913 - a click command has a parameter for each of its opt
     *,
     policy: Path | None,
     added: Path | None,
-    keys: tuple[Path, ...],
+    key_paths: tuple[Path, ...],
+    ssh_paths: tuple[Path, ...],
+    exported: Path | None,
+    signatures: tuple[Path, ...],
     out: Path | None,
     base: Path | None,
     abandon: bool,
@@ -61,9 +79,11 @@ def sign(  # noqa: PLR0913 - a click command has a parameter for each of its opt
     With fewer keys than the mesh demands the bundle is written unfinished; another holder
     completes it with --add on a machine of his own, where everything in it is checked again.
     """
-    order = _Order(keys, passphrase_files, out, base, as_json)
+    keys = Keys(key_paths, ssh_paths, passphrase_files, signatures)
+    order = _Order(keys, exported, out, base, as_json)
     if (policy is None) == (added is None):
         raise click.UsageError("Name a policy to sign, or a file to add to with --add: not both.")
+    _check_keys(order, adding=added is not None)
     if out is not None and out.exists():
         raise LocalError(f"{out} exists", remedy="nothing is overwritten: choose another name")
     if policy is not None:
@@ -74,12 +94,21 @@ def sign(  # noqa: PLR0913 - a click command has a parameter for each of its opt
             root,
             folder_path,
             keys=keys,
-            passphrases=passphrase_files,
+            exported=exported,
             out=out,
             as_json=as_json,
         )
     elif added is not None:
         _cosign(added, folder_path, order)
+
+
+def _check_keys(order: _Order, *, adding: bool) -> None:
+    if order.exported is None:
+        order.keys.require_some()
+    elif order.keys.named or order.out is not None:
+        raise click.UsageError("--export-tbs signs nothing: give no key and no --out with it.")
+    if not adding and (order.exported or order.keys.signatures):
+        raise click.UsageError("--export-tbs and --add-sshsig go with --add.")
 
 
 def _propose(
@@ -110,7 +139,7 @@ def _propose(
             bundles.newest_side(folder), Side(loaded.policy, loaded.directory), folder.now
         )
         parts = {bundles.POLICY: compiled.policy, bundles.DIRECTORY: compiled.directory}
-        signed = bundles.propose(parts, said, folder, unlock(order.keys, order.passphrases))
+        signed = bundles.propose(parts, said, folder, unlock(order.keys))
         _finish(bundles.inspect(signed.encode(), folder), folder, order)
 
 
@@ -173,10 +202,22 @@ def _cosign(path: Path, folder_path: Path, order: _Order) -> None:
         tell_changes(
             bundles.newest_side(folder), Side(inspected.policy, inspected.directory), folder.now
         )
-        for key in unlock(order.keys, order.passphrases):
+        if order.exported is not None:
+            _export(order.exported, path, inspected, folder, as_json=order.as_json)
+            return
+        for key in unlock(order.keys):
             signed = bundles.add_signature(inspected, folder, key)
             inspected = bundles.inspect(signed.encode(), folder)
         _finish(inspected, folder, order)
+
+
+def _export(
+    path: Path, added: Path, inspected: "Inspected", folder: "Folder", *, as_json: bool
+) -> None:
+    from crypto import signing
+
+    envelope = signing.decode(inspected.bundle.head)
+    export(path, envelope, folder.mesh_id, added=added, as_json=as_json)
 
 
 def _require_follows(inspected: "Inspected", folder: "Folder") -> None:

@@ -62,10 +62,10 @@ def _problems(inspected: "Inspected", folder: "Folder") -> list[str]:
 
 
 def _signers(inspected: "Inspected", folder: "Folder") -> list[tuple[str, object]]:
-    from node.admin import keyfile
+    from node.admin import keytext
 
     holders = folder.root.roles["policy"].keys
     return [
-        ("signed by" if key in inspected.signers else "not by", keyfile.format_key(key))
+        ("signed by" if key in inspected.signers else "not by", keytext.format_key(key))
         for key in sorted(holders, key=lambda key: key not in inspected.signers)
     ]

@@ -1,6 +1,5 @@
 """Key files: the public half is readable, the secret half needs the passphrase."""
 
-import os
 from pathlib import Path
 
 import pytest
@@ -101,13 +100,3 @@ def test_short_passphrase_is_refused(key: keyfile.OpenKey) -> None:
     with pytest.raises(LocalError, match="shorter than 8 characters"):
         keyfile.encode(key, "1234567")
     assert keyfile.encode(key, "12345678")
-
-
-def test_public_key_text_round_trip() -> None:
-    """A public key is read with and without its prefix, and nothing else passes for one."""
-    public = os.urandom(32)
-    text = keyfile.format_key(public)
-    assert keyfile.parse_key(text) == keyfile.parse_key(f" {public.hex()}\n") == public
-    for wrong in ("", "ed25519:", text[:-1], text + "0", "rsa:" + public.hex()):
-        with pytest.raises(LocalError, match="is not a public key"):
-            keyfile.parse_key(wrong)
