@@ -7,6 +7,14 @@ import shutil
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# How long one random example takes says more about what else the machine does than about the
+# code; benchmarks measure speed, and every test has a timeout.
+settings.register_profile(
+    "hedgerow", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
+)
+settings.load_profile("hedgerow")
 
 ROOT = Path(__file__).resolve().parent.parent
 
