@@ -10,10 +10,15 @@ from pathlib import Path
 
 import pytest
 
+from tests import sshkeys
 from tests.cli import daemon
 from tests.cli.commands import PASSPHRASE, request
+from tests.sshkeys import SoftKey
 
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+# What holders of the page have in ssh-agent and on a security key; here both are software.
+SSH_KEYS = {"dan": SoftKey(b"\x07" * 32), "eva": SoftKey(b"\x08" * 32, "ssh:hedgerow")}
 
 # The command as it is installed, but with keys that cost little to open, and with the places of a
 # node below the test's own folder.
@@ -37,6 +42,7 @@ main()
 @pytest.mark.timeout(180)
 def test_every_command_of_the_page_runs(root: Path, tmp_path: Path) -> None:
     """All shell blocks, run as one script that stops at the first failure, end with 0."""
+    sshkeys.require()
     blocks = BLOCK.findall((root / "docs/admins.md").read_text())
     script = "".join(text for language, text in blocks if language == "sh")
     (document,) = [text for language, text in blocks if language == "toml"]
@@ -45,13 +51,18 @@ def test_every_command_of_the_page_runs(root: Path, tmp_path: Path) -> None:
         folder.mkdir(parents=True)
     (work / "acme.toml").write_text(document)
     (work / "gateway.request").write_text(request("gateway")[1])
+    for name, key in SSH_KEYS.items():
+        (work / f"{name}.pub").write_text(key.line)
     (places / "lib/acme").mkdir()
     (places / "lib/acme/state.db").touch()  # by this a node is known to be on the machine
     (tmp_path / "passphrase").write_text(PASSPHRASE)
     command = tmp_path / "bin/hedgerow"
     command.write_text(COMMAND.format(python=sys.executable, root=str(root), places=str(places)))
     command.chmod(0o755)
-    with daemon.running(places / "run/acme.sock") as node:
+    with (
+        daemon.running(places / "run/acme.sock") as node,
+        sshkeys.soft_agent(*SSH_KEYS.values()) as agent,
+    ):
         done = subprocess.run(
             ["bash", "-euxo", "pipefail"],
             input=script,
@@ -59,6 +70,7 @@ def test_every_command_of_the_page_runs(root: Path, tmp_path: Path) -> None:
             env={
                 "PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}",
                 "HEDGEROW_PASSPHRASE_FILE": str(tmp_path / "passphrase"),
+                "SSH_AUTH_SOCK": agent,
             },
             capture_output=True,
             text=True,
