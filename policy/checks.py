@@ -7,6 +7,9 @@ and one that names none speaks of every instant: time is walked from change to c
 A test that expects "allow" speaks of the name in general; one that expects "deny" speaks also of
 everybody listed under it. So no member of a group slips through, and to block one member, or one
 device of a tag, breaks no test that the others pass.
+
+In the same way what a test does not suppose of its source is not so if it expects "allow", and may
+be any way if it expects "deny".
 """
 
 from collections.abc import Hashable, Iterable, Iterator, Sequence
@@ -17,10 +20,13 @@ from typing import ClassVar
 from crypto.clock import Interval
 from crypto.objects import Directory
 from policy.claims import Party
-from policy.conditions import Truth, earliest
+from policy.conditions import Truth
 from policy.decide import Decision, Evaluator, Flow, Moment
 from policy.ends import Ends
-from policy.model import Policy, PortRange, Selector, Test, time_text
+from policy.facts import Supposed
+from policy.model import Policy, PortRange, Rule, Selector, SelectorKind, Test, time_text
+from policy.selectors import parse_selector
+from policy.suppose import most_favourable
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,29 +79,50 @@ class _Runner:
 
     def __init__(self, policy: Policy, directory: Directory) -> None:
         self._policy = policy
+        self._directory = directory
         self._evaluator = Evaluator(policy, directory)
         self._ends = Ends(self._evaluator, directory)
 
     def failures(self, index: int) -> Iterator[TestFailure]:
         """Give the failures of one test."""
         test = self._policy.tests[index]
-        instant: float | None = 0 if test.at is None else test.at
-        while instant is not None:
+        for instant in self._instants(test):
             moment = Moment(Interval(instant, instant))
-            changes = []
             for ask in self._asks(test, moment):
-                decision = self._evaluator.decide(ask.source, ask.destination, ask.flow, moment)
-                changes.append(decision.valid_until)
-                if not self._passes(test, ask, decision, moment):
+                wrong = self._wrong(test, ask, moment)
+                if wrong is not None:
                     yield TestFailure(
-                        index, test, *ask.names, flow=ask.flow, instant=instant, decision=decision
+                        index, test, *ask.names, flow=ask.flow, instant=instant, decision=wrong
                     )
-            instant = earliest(changes) if test.at is None else None
+
+    def _instants(self, test: Test) -> Sequence[float]:
+        """Give the instants to ask about: between two of them nothing changes by itself."""
+        if test.at is not None:
+            return [test.at]
+        moment = Moment(Interval(0, 0))
+        sources = self._parties(test.source, test, moment, test.supposed)
+        destinations = self._parties(test.destination, test, moment, None)
+        instants: set[float] = {0}
+        for (_, source), (_, destination) in product(sources, destinations):
+            for rule in self._evaluator.candidates(source, destination):
+                instants |= self._borders(rule)
+            for selector in (*source.claims, *destination.claims):
+                user = self._directory.users.get(selector.name)
+                if selector.kind is SelectorKind.USER and user is not None:
+                    instants.add(user.not_after or 0)
+        return sorted(instants)
+
+    def _borders(self, rule: Rule) -> set[float]:
+        """Give the instants at which a rule's own times begin or end."""
+        borders = {rule.not_before or 0, rule.not_after or 0}
+        for name in rule.when:
+            borders |= {instant for span in self._policy.windows[name] for instant in span}
+        return {float(instant) for instant in borders}
 
     def _asks(self, test: Test, moment: Moment) -> Iterator["_Ask"]:
         """Give all questions a test asks at one instant."""
-        sources = self._parties(test.source, test, moment)
-        destinations = self._parties(test.destination, test, moment)
+        sources = self._parties(test.source, test, moment, test.supposed)
+        destinations = self._parties(test.destination, test, moment, None)
         for (source_name, source), (destination_name, destination) in product(
             sources, destinations
         ):
@@ -106,23 +133,46 @@ class _Runner:
                 yield _Ask(names, source, destination, flow, general=general)
 
     def _parties(
-        self, selector: Selector, test: Test, moment: Moment
+        self, selector: Selector, test: Test, moment: Moment, supposed: Supposed | None
     ) -> Sequence[tuple[str, Party]]:
         """Give who is meant by one end; of those who are alike to all rules, one."""
-        general = str(selector), self._ends.general(selector, moment)
+        general = str(selector), self._ends.general(selector, moment, supposed)
         if test.allow:
             return [general]
         different: dict[Hashable, tuple[str, Party]] = {}
-        for name, party in self._ends.particular(selector, moment):
+        for name, party in self._ends.particular(selector, moment, supposed):
             different.setdefault(self._evaluator.signature(party), (name, party))
         return [general, *different.values()]
 
-    def _passes(self, test: Test, ask: "_Ask", decision: Decision, moment: Moment) -> bool:
-        """Compare; rule and reason are those of the name in general."""
-        if decision.allow is not test.allow:
-            return False
-        if not ask.general:
-            return True
+    def _wrong(self, test: Test, ask: "_Ask", moment: Moment) -> Decision | None:
+        """Give a decision that is not as expected; rule and reason are those in general."""
+        decisions = list(self._decisions(test, ask, moment))
+        for decision in decisions:
+            if decision.allow is not test.allow:
+                return decision
+        if not ask.general or any(self._as_told(test, ask, each, moment) for each in decisions):
+            return None
+        return decisions[0]
+
+    def _decisions(self, test: Test, ask: "_Ask", moment: Moment) -> Iterator[Decision]:
+        """Decide under what the test supposes; if it expects "deny", under all it leaves open."""
+        suppositions = [test.supposed]
+        if not test.allow:
+            rules = [
+                rule
+                for rule in self._evaluator.candidates(ask.source, ask.destination)
+                if any(ports.covers(*ask.flow) for ports in rule.ports)
+            ]
+            suppositions = most_favourable(test.supposed, rules, self._policy)
+        for supposed in suppositions:
+            source = ask.source
+            if supposed != test.supposed:
+                selector = parse_selector(ask.names[0], frozenset(SelectorKind))
+                source = self._ends.general(selector, moment, supposed)
+            yield self._evaluator.decide(source, ask.destination, ask.flow, moment)
+
+    def _as_told(self, test: Test, ask: "_Ask", decision: Decision, moment: Moment) -> bool:
+        """Compare rule and reason, if the test names them."""
         if test.reason is not None and decision.reason is not test.reason:
             return False
         if test.rule is None or not test.allow:

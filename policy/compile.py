@@ -5,15 +5,17 @@ not the names of services that only stand for ports, not the version, which the 
 not the text itself, whose hash is given beside the parts.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from crypto.objects import Directory
 from policy.document import Document, DocumentError, Problem
-from policy.limits import NODE_ELEMENTS_MAX, PARTS_BYTES_MAX
+from policy.issuers import encode_keys
+from policy.limits import CALENDAR_SECONDS_MAX, NODE_ELEMENTS_MAX, PARTS_BYTES_MAX
 from policy.lint import lint
 from policy.model import Policy
 from policy.weigh import heaviest
+from policy.windows import union
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +25,7 @@ class Compiled:
     Attributes:
         policy: The `policy` part; `Policy.decode` reads it.
         directory: The `directory` part; `Directory.from_payload` reads it.
+        jwks: The `jwks` part, if there is any issuer; `policy.issuers.decode_keys` reads it.
         warnings: What the linter doubts, in the order of the document.
         test_lines: The line of each of `Policy.tests`.
         source_sha256: Of the document's text.
@@ -30,15 +33,30 @@ class Compiled:
 
     policy: bytes
     directory: bytes
+    jwks: bytes | None
     warnings: tuple[Problem, ...]
     test_lines: tuple[int, ...]
     source_sha256: bytes
 
+    @property
+    def parts(self) -> Mapping[str, bytes]:
+        """The parts by the names that the head gives them."""
+        parts = {"policy": self.policy, "directory": self.directory}
+        return parts if self.jwks is None else parts | {"jwks": self.jwks}
 
-def compile_document(document: Document, *, closed_tickets: Iterable[bytes] = ()) -> Compiled:
-    """Make the `policy` and `directory` parts of a document.
+
+def compile_document(
+    document: Document,
+    *,
+    closed_tickets: Iterable[bytes] = (),
+    horizon: tuple[int, int] | None = None,
+) -> Compiled:
+    """Make the `policy` and `directory` parts of a document, and `jwks` if it has issuers.
 
     Args:
+        horizon: The stretch of time for which windows are worked out, Unix seconds. It should
+            reach a week beyond the head's expiry; `Policy.calendar` holds it, so that a cosigner
+            can compile the document again.
         closed_tickets: Ids of tickets that enrol nobody any more; they stand in the directory.
 
     Raises:
@@ -46,21 +64,35 @@ def compile_document(document: Document, *, closed_tickets: Iterable[bytes] = ()
     """
     test_lines = dict(reversed(document.tests))
     directory = _directory(document, closed_tickets)
-    encoded = _policy(document).encode()
+    policy = _policy(document, _calendar(document, horizon))
+    encoded = policy.encode()
     payload = directory.to_payload()
-    policy = Policy.decode(encoded)
-    _check_size(document, len(encoded) + len(payload))
+    jwks = encode_keys(document.keys) if document.issuers else None
+    _check_size(document, len(encoded) + len(payload) + len(jwks or b""))
     _check_weight(document, policy, directory)
     return Compiled(
         policy=encoded,
         directory=payload,
+        jwks=jwks,
         warnings=tuple(sorted(lint(document, policy, directory))),
-        test_lines=tuple(test_lines[test] for test in policy.tests),
+        test_lines=tuple(test_lines[test] for test in Policy.decode(encoded).tests),
         source_sha256=document.source_sha256,
     )
 
 
-def _policy(document: Document) -> Policy:
+def _calendar(document: Document, horizon: tuple[int, int] | None) -> tuple[tuple[int, int], ...]:
+    """Say for when windows are worked out: the horizon, and the instants of tests."""
+    if not document.windows:
+        return ()
+    if horizon is None or not 0 < horizon[1] - horizon[0] <= CALENDAR_SECONDS_MAX:
+        days = CALENDAR_SECONDS_MAX // 86_400
+        message = f"the document has windows: compile it for a time of at most {days} days"
+        raise DocumentError([Problem(document.file, 1, message)])
+    instants = [test.at for test, _ in document.tests if test.at is not None]
+    return union([horizon, *((instant, instant + 1) for instant in instants)])
+
+
+def _policy(document: Document, calendar: tuple[tuple[int, int], ...]) -> Policy:
     """Take what nodes need to decide."""
     return Policy(
         mesh=document.mesh,
@@ -70,6 +102,13 @@ def _policy(document: Document) -> Policy:
         services=document.services,
         tests=tuple(dict.fromkeys(test for test, _ in document.tests)),
         defaults=document.defaults,
+        issuers=document.issuers,
+        claims=document.claims,
+        sites=document.sites,
+        postures=document.postures,
+        windows={name: window.intervals(calendar) for name, window in document.windows.items()},
+        calendar=calendar,
+        places=document.places,
     )
 
 

@@ -16,7 +16,8 @@ from enum import Enum
 from typing import Final, Protocol
 
 from crypto.clock import Interval
-from policy.records import Facts, Reason, time_text
+from policy.facts import DeviceFacts
+from policy.records import Reason, time_text
 
 
 class Truth(Enum):
@@ -57,7 +58,7 @@ class Condition(Protocol):
         """The condition in words."""
         ...
 
-    def judge(self, facts: Facts, now: Interval) -> Verdict:
+    def judge(self, facts: DeviceFacts, now: Interval) -> Verdict:
         """Say whether it is so now."""
         ...
 
@@ -74,7 +75,7 @@ class NotBefore:
         """Say what begins when."""
         return f"{self.what} begins at {time_text(self.instant)}"
 
-    def judge(self, facts: Facts, now: Interval) -> Verdict:
+    def judge(self, facts: DeviceFacts, now: Interval) -> Verdict:
         """Compare the whole interval with the instant."""
         del facts
         if now.lo >= self.instant:
@@ -82,7 +83,7 @@ class NotBefore:
         straddles = now.hi >= self.instant
         return Verdict(
             Truth.UNKNOWN if straddles else Truth.FALSE,
-            _reached(self.instant, now),
+            reached(self.instant, now),
             Reason.UNKNOWN if straddles else Reason.NOT_YET,
             self.text,
             _CLOCK_REMEDY if straddles else f"wait until {time_text(self.instant)}",
@@ -101,7 +102,7 @@ class NotAfter:
         """Say what ends when."""
         return f"{self.what} ends at {time_text(self.instant)}"
 
-    def judge(self, facts: Facts, now: Interval) -> Verdict:
+    def judge(self, facts: DeviceFacts, now: Interval) -> Verdict:
         """Compare the late end of the interval with the instant."""
         del facts
         if now.hi < self.instant:
@@ -118,31 +119,50 @@ class NotAfter:
 
 @dataclass(frozen=True, slots=True)
 class LoggedIn:
-    """True while a user who has an identity at an issuer is logged in on the device."""
+    """True while a user who has an identity at an issuer is logged in on the device.
+
+    Attributes:
+        user: Name of the user.
+        identity: Whom the login must prove.
+        session_seconds: Longest session; a refreshed token does not make it longer.
+    """
 
     user: str
+    identity: str
+    session_seconds: int
 
     @property
     def text(self) -> str:
         """Say who has to be there."""
         return f"user {self.user} is logged in"
 
-    def judge(self, facts: Facts, now: Interval) -> Verdict:
-        """Look for a login; without one nothing is known about who sits there."""
-        del facts, now
-        return Verdict(
-            Truth.UNKNOWN,
-            None,
-            Reason.NO_TOKEN,
-            self.text,
-            "run `hedgerow login` on the source device",
-        )
+    def judge(self, facts: DeviceFacts, now: Interval) -> Verdict:
+        """Look for a login of this user that has not run out."""
+        login = facts.login
+        if login is None or login.identity != self.identity:
+            return Verdict(Truth.UNKNOWN, None, Reason.NO_TOKEN, self.text, LOGIN_REMEDY)
+        end = min(login.exp, after(login.original_iat + self.session_seconds))
+        return before(end, now, Reason.EXPIRED, self.text, LOGIN_REMEDY)
 
 
+LOGIN_REMEDY: Final = "run `hedgerow login` on the source device"
 _CLOCK_REMEDY: Final = "wait, or set this device's clock: it is not sure which side of it we are"
 
 
-def _reached(instant: float, now: Interval) -> float:
+def after(instant: float) -> float:
+    """Give the first reading later than an instant: something is true up to it and including."""
+    return math.nextafter(instant, math.inf)
+
+
+def before(end: float, now: Interval, reason: Reason, text: str, remedy: str) -> Verdict:
+    """Judge something that is true before an instant and may be renewed after it."""
+    if now.hi < end:
+        return Verdict(Truth.TRUE, end, Reason.ALLOWED)
+    value = Truth.UNKNOWN if now.lo < end else Truth.FALSE
+    return Verdict(value, None, reason, text, remedy)
+
+
+def reached(instant: float, now: Interval) -> float:
     """Give the reading of hi at which lo has reached an instant; always later than now."""
     return max(instant + (now.hi - now.lo), math.nextafter(now.hi, math.inf))
 

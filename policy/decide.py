@@ -7,7 +7,7 @@ conditions hold longest is named (ties: the lowest id).
 
 import math
 from collections import defaultdict
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal, TypeAlias
 
@@ -15,6 +15,7 @@ from crypto.clock import Interval
 from crypto.objects import Directory
 from policy.claims import Identities, Party
 from policy.conditions import (
+    ALWAYS,
     Condition,
     NotAfter,
     NotBefore,
@@ -24,7 +25,10 @@ from policy.conditions import (
     any_of,
     earliest,
 )
-from policy.model import Block, Facts, OnExpiry, Policy, Reason, Rule, Selector, Subject
+from policy.facts import NOTHING_KNOWN, DeviceFacts, Facts, Via
+from policy.model import Block, OnExpiry, Policy, Reason, Rule, Selector, Subject
+from policy.requirements import InPlace, InPosture, InWindow, OverPath, SeveralFactors
+from policy.windows import union
 
 Flow: TypeAlias = tuple[int | None, int | None]
 """Protocol and destination port; both None is a flow that no rule can name."""
@@ -92,6 +96,7 @@ class Evaluator:
         for block in policy.blocks:
             for selector in block.who:
                 self._blocks[selector].append(block)
+        self._conditions: dict[str, tuple[Condition, ...]] = {}
         self._named = self._blocks.keys() | {
             selector for rule in policy.rules for selector in (*rule.sources, *rule.destinations)
         }
@@ -125,22 +130,32 @@ class Evaluator:
             rule for rule in self.from_source(source) if not mine.isdisjoint(rule.destinations)
         ]
 
+    def conditions(self, rule: Rule) -> tuple[Condition, ...]:
+        """Give a rule's own conditions, in the order in which they are named when they fail."""
+        if rule.id not in self._conditions:
+            self._conditions[rule.id] = tuple(_conditions(rule, self.policy))
+        return self._conditions[rule.id]
+
     def judge(self, rule: Rule, source: Party, destination: Party, moment: Moment) -> Verdict:
         """Judge a rule that is a candidate for these two ends."""
-        conditions = [
+        verdicts = [
             source.validity,
             destination.validity,
-            any_of([source.claims[each] for each in rule.sources if each in source.claims]),
-            any_of(
-                [
-                    destination.claims[each]
-                    for each in rule.destinations
-                    if each in destination.claims
-                ]
-            ),
-            *(each.judge(moment.facts, moment.now) for each in rule_conditions(rule)),
+            _claimed(source, rule.sources),
+            _claimed(destination, rule.destinations),
         ]
-        return self._aged(rule, all_of(conditions), moment)
+        conditions = self.conditions(rule)
+        if conditions:
+            facts = _pair_facts(source, destination)
+            verdicts += [each.judge(facts, moment.now) for each in conditions]
+        if rule.mfa_max_age is not None:
+            verdicts.append(source.session)
+        for party in (source, destination):
+            if party.lapses is not None:
+                verdicts.append(Verdict(Truth.TRUE, party.lapses, Reason.ALLOWED))
+        if rule.id in moment.facts.revoked_rules:
+            verdicts.insert(0, _RULE_REVOKED)
+        return self._aged(rule, all_of(verdicts), moment)
 
     def judged(
         self, source: Party, destination: Party, flow: Flow, moment: Moment
@@ -168,7 +183,7 @@ class Evaluator:
             for selector, verdict in party.claims.items()
             if selector in self._named
         )
-        return claims, party.validity
+        return claims, party.validity, party.session, party.lapses
 
     def _aged(self, rule: Rule, verdict: Verdict, moment: Moment) -> Verdict:
         """Apply what is to happen when the bundle expires.
@@ -182,7 +197,7 @@ class Evaluator:
         if moment.expires is None:
             return verdict
         return all_of(
-            [verdict, NotAfter(moment.expires, "the bundle").judge(moment.facts, moment.now)]
+            [verdict, NotAfter(moment.expires, "the bundle").judge(NOTHING_KNOWN, moment.now)]
         )
 
     def _ends_with_bundle(self, rule: Rule, verdict: Verdict) -> bool:
@@ -193,6 +208,13 @@ class Evaluator:
         return on_expiry is OnExpiry.DENY
 
 
+_RULE_REVOKED: Final = Verdict(
+    Truth.FALSE,
+    None,
+    Reason.REVOKED,
+    "the rule's grants are not revoked",
+    "ask an admin: a revocation is never taken back; another rule has to grant it",
+)
 _BUNDLE_EXPIRED: Final = Verdict(
     Truth.FALSE,
     None,
@@ -244,14 +266,41 @@ def index_rules(rules: Sequence[Rule]) -> Mapping[Selector, Sequence[int]]:
     return index
 
 
-def rule_conditions(rule: Rule) -> Sequence[Condition]:
+def _conditions(rule: Rule, policy: Policy) -> Iterator[Condition]:
     """Give a rule's own conditions."""
-    conditions: list[Condition] = []
     if rule.not_before is not None:
-        conditions.append(NotBefore(rule.not_before, f"rule {rule.id}"))
+        yield NotBefore(rule.not_before, f"rule {rule.id}")
     if rule.not_after is not None:
-        conditions.append(NotAfter(rule.not_after, f"rule {rule.id}"))
-    return conditions
+        yield NotAfter(rule.not_after, f"rule {rule.id}")
+    if rule.when:
+        spans = union(span for name in rule.when for span in policy.windows[name])
+        yield InWindow(rule.when, spans, policy.calendar)
+    if rule.mfa_max_age is not None:
+        yield SeveralFactors(rule.mfa_max_age, policy.issuers)
+    for name in rule.posture:
+        yield InPosture(name, policy.postures[name])
+    if rule.where:
+        yield InPlace(rule.where, tuple(policy.places[name] for name in rule.where))
+    if rule.via is not None:
+        yield OverPath(rule.via)
+
+
+def _claimed(party: Party, selectors: Sequence[Selector]) -> Verdict:
+    """Judge whether a party answers to one of some selectors; it is known to claim one."""
+    claims = party.claims
+    verdicts = [claims[each] for each in selectors if each in claims]
+    if ALWAYS in verdicts:
+        return ALWAYS
+    return verdicts[0] if len(verdicts) == 1 else any_of(verdicts)
+
+
+def _pair_facts(source: Party, destination: Party) -> DeviceFacts:
+    """Give the facts of a source; the path is that between the two ends, whichever enforces."""
+    facts = source.facts
+    path = destination.facts.path
+    if facts.path is not Via.UNKNOWN or path is Via.UNKNOWN:
+        return facts
+    return DeviceFacts(facts.login, facts.posture, facts.place, path)
 
 
 def longest(granted: Iterable[tuple[Rule, Verdict]]) -> tuple[Rule, Verdict]:

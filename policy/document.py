@@ -8,25 +8,32 @@ import hashlib
 import re
 import tomllib
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Final
 
 from crypto.objects import DirectoryDevice, User
-from policy import sections, statements
+from crypto.objects.roots import DEFAULT_POOL4
+from policy import circumstances, questions, sections, statements
+from policy.issuers import Claim, Issuer, Key
 from policy.limits import DOCUMENT_CHARACTERS_MAX, GROUPS_OF_USER_MAX
 from policy.locate import Locator, Path, locate
+from policy.logins import Files, no_files, read_issuers
+from policy.networks import read_resources, read_sites
+from policy.places import PlaceSet
 from policy.ports import PortRange
+from policy.posture import Posture
 from policy.problems import DocumentError, Problem, Report, printable
 from policy.records import Block, Defaults, Rule, Test
 from policy.scope import Scope
-from policy.selectors import SelectorKind, is_name, name_form
+from policy.selectors import Network, SelectorKind, is_name, name_form
+from policy.sites import Site
 from policy.tables import Table
+from policy.windows import Window
 
 __all__ = ["Document", "DocumentError", "Problem", "parse"]
 
 SCHEMA: Final = 1
-_LATER_SECTIONS: Final = ("issuers", "sites", "postures", "windows", "places")
 _TOML_LINE: Final = re.compile(r" \(at (?:line (\d+), column \d+|end of document)\)$")
 
 
@@ -43,13 +50,20 @@ class Document:
         tags: Who may give each tag away.
         devices: By name.
         services: The ports of each service.
-        resources: The device that hosts each resource.
+        resources: The device that hosts each resource, or `SITE/NETWORK`.
         rules: Sorted by id; services stand as their ports.
         blocks: Sorted by id.
         tests: Each with its line.
         lines: The line of each rule and block, by id.
         undeclared_devices: Devices named but not declared, with the line that names them first.
         source_sha256: Of the text.
+        issuers: By name.
+        keys: The keys of each issuer.
+        claims: The claims of each group that has some, those of groups in it included.
+        sites: By name.
+        postures: By name.
+        windows: By name.
+        places: By name.
     """
 
     file: str
@@ -67,21 +81,38 @@ class Document:
     lines: Mapping[str, int]
     undeclared_devices: Mapping[str, int]
     source_sha256: bytes
+    issuers: Mapping[str, Issuer] = field(default_factory=dict)
+    keys: Mapping[str, tuple[Key, ...]] = field(default_factory=dict)
+    claims: Mapping[str, tuple[Claim, ...]] = field(default_factory=dict)
+    sites: Mapping[str, Site] = field(default_factory=dict)
+    postures: Mapping[str, Posture] = field(default_factory=dict)
+    windows: Mapping[str, Window] = field(default_factory=dict)
+    places: Mapping[str, PlaceSet] = field(default_factory=dict)
 
 
-def parse(text: str, filename: str) -> Document:
+def parse(
+    text: str,
+    filename: str,
+    *,
+    files: Files = no_files,
+    pools: Iterable[Network] = (DEFAULT_POOL4,),
+) -> Document:
     """Read a document.
 
     Args:
         text: The TOML.
         filename: What problems call it.
+        files: Reads the files it names, such as an issuer's keys.
+        pools: The mesh's own networks, which no site may overlap.
 
     Raises:
         DocumentError: It has problems; the error holds all of them.
     """
     data, locator = _load(text, filename)
     report = Report(filename, locator)
-    document = _read(Table(report, (), data, "the document"), data, text)
+    document = _read(
+        Table(report, (), data, "the document"), data, text, files=files, pools=tuple(pools)
+    )
     report.check()
     return document
 
@@ -108,25 +139,37 @@ def _syntax_problem(text: str, filename: str, message: str) -> Problem:
     return Problem(filename, line, printable(f"not TOML: {_TOML_LINE.sub('', message)}"))
 
 
-def _read(root: Table, data: Mapping[str, object], text: str) -> Document:
+def _read(
+    root: Table,
+    data: Mapping[str, object],
+    text: str,
+    *,
+    files: Files,
+    pools: Sequence[Network],
+) -> Document:
     """Read all sections; every problem goes to the report."""
     report = root.report
     scope = Scope(report, data)
     _check_schema(root)
     mesh = _mesh(root)
     defaults = sections.read_defaults(root.table("defaults"))
-    users = sections.read_users(root)
-    groups = sections.read_groups(root, scope)
+    issuers, keys = read_issuers(root, scope, files)
+    users = sections.read_users(root, scope)
+    groups, claims = sections.read_groups(root, scope)
     _check_groups(root, groups)
     tags = sections.read_tags(root, scope)
     devices = sections.read_devices(root, scope)
     services = sections.read_services(root)
-    resources = sections.read_resources(root, scope)
+    sites = read_sites(root, scope, pools)
+    resources = read_resources(root, scope, sites)
+    postures = circumstances.read_postures(root)
+    windows = circumstances.read_windows(root)
+    places = circumstances.read_places(root)
     ids = statements.Ids()
-    rules = statements.read_rules(root, scope, services, ids)
+    rules = statements.read_rules(root, scope, services, ids, sites)
     blocks = statements.read_blocks(root, scope, ids)
-    tests = statements.read_tests(root, scope, ids)
-    root.finish(later=_LATER_SECTIONS)
+    tests = questions.read_tests(root, scope, ids, sites)
+    root.finish()
     return Document(
         file=report.file,
         mesh=mesh,
@@ -143,6 +186,13 @@ def _read(root: Table, data: Mapping[str, object], text: str) -> Document:
         lines=_lines(report, ids.paths),
         undeclared_devices=_lines(report, scope.undeclared_devices()),
         source_sha256=hashlib.sha256(text.encode(errors="surrogatepass")).digest(),
+        issuers=issuers,
+        keys=keys,
+        claims=claims,
+        sites=sites,
+        postures=postures,
+        windows=windows,
+        places=places,
     )
 
 

@@ -1,18 +1,23 @@
 """Groups within groups."""
 
 from collections.abc import Mapping, Sequence
+from typing import TypeVar
+
+from policy.issuers import Claim
+
+T = TypeVar("T", str, Claim)
 
 
 def flatten(
-    users: Mapping[str, set[str]], nested: Mapping[str, Sequence[str]]
-) -> tuple[Mapping[str, tuple[str, ...]], Sequence[tuple[str, ...]]]:
-    """Give every group all its users, those of nested groups included, and the cycles found.
+    users: Mapping[str, set[T]], nested: Mapping[str, Sequence[str]]
+) -> tuple[Mapping[str, tuple[T, ...]], Sequence[tuple[str, ...]]]:
+    """Give every group all its users (or claims), those of nested groups included, and the cycles.
 
     Args:
         users: The users each group lists itself.
         nested: The groups each group lists; one that is not there counts as empty.
     """
-    done: dict[str, set[str]] = {}
+    done: dict[str, set[T]] = {}
     waiting = {name: {each for each in inner if each in users} for name, inner in nested.items()}
     while True:
         ready = [name for name, inner in waiting.items() if inner <= done.keys()]

@@ -14,7 +14,7 @@ from crypto.codec import Value
 from crypto.objects import Directory
 from policy.claims import Party
 from policy.conditions import Condition, Truth
-from policy.decide import Evaluator, Moment, rule_conditions
+from policy.decide import Evaluator, Moment
 from policy.ends import Ends
 from policy.model import Policy, PortRange, Reason, Rule, Selector, SelectorKind, time_text
 from policy.ports import describe
@@ -116,7 +116,10 @@ class _Builder:
     def _entry(self, rule: Rule, row: Selector, source: Party, column: Selector) -> Entry:
         """Say what a rule gives."""
         verdict = self._evaluator.judge(rule, source, self._parties[column], self._moment)
-        conditions = [*self._user_conditions(rule, row, source), *rule_conditions(rule)]
+        conditions = [
+            *self._user_conditions(rule, row, source),
+            *self._evaluator.conditions(rule),
+        ]
         return Entry(
             rule.id,
             rule.ports,

@@ -4,8 +4,9 @@ There is one encoding of one meaning: everything is sorted and joined before it 
 `Policy.decode` refuses bytes that are not what `Policy.encode` writes.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Final, TypeVar
 
 from crypto import codec
@@ -13,12 +14,15 @@ from crypto.codec import Value
 from crypto.errors import ObjectError
 from crypto.objects import PART_BYTES_MAX
 from policy import wire
+from policy.facts import Facts
+from policy.issuers import Claim, Issuer, issuer_value, read_issuer
+from policy.places import PlaceSet, place_value, read_place
 from policy.ports import ANY, PortRange
+from policy.posture import Posture, posture_value, read_posture
 from policy.records import (
     Audit,
     Block,
     Defaults,
-    Facts,
     OnExpiry,
     Reason,
     Rule,
@@ -27,6 +31,7 @@ from policy.records import (
     time_text,
 )
 from policy.selectors import Selector, SelectorKind, is_name
+from policy.sites import Site, read_site, site_value
 
 __all__ = [
     "ANY",
@@ -59,10 +64,17 @@ class Policy:
         mesh: Name of the mesh it is written for.
         rules: Sorted by id.
         blocks: Sorted by id.
-        resources: Which device hosts a resource.
+        resources: Where a resource is: the name of a device, or `SITE/NETWORK`.
         services: Names for ports, for display; rules hold the ports themselves.
         tests: What it must decide, in the order of their encoding.
         defaults: What holds unless something says otherwise.
+        issuers: Who vouches for people.
+        claims: The claims by which somebody is in a group, beside those whom it lists.
+        sites: Networks behind gateways.
+        postures: What devices must say of themselves.
+        windows: When each is open, as UTC intervals.
+        calendar: The stretches of time for which that was worked out.
+        places: Where sources may be.
     """
 
     mesh: str
@@ -72,6 +84,13 @@ class Policy:
     services: Mapping[str, tuple[PortRange, ...]] = field(default_factory=dict)
     tests: tuple[Test, ...] = ()
     defaults: Defaults = field(default_factory=Defaults)
+    issuers: Mapping[str, Issuer] = field(default_factory=dict)
+    claims: Mapping[str, tuple[Claim, ...]] = field(default_factory=dict)
+    sites: Mapping[str, Site] = field(default_factory=dict)
+    postures: Mapping[str, Posture] = field(default_factory=dict)
+    windows: Mapping[str, tuple[tuple[int, int], ...]] = field(default_factory=dict)
+    calendar: tuple[tuple[int, int], ...] = ()
+    places: Mapping[str, PlaceSet] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Refuse names that can not be names, ids in disorder, and doubles.
@@ -84,10 +103,35 @@ class Policy:
                 raise ValueError("policy: its ids must be sorted and different")
         if len(set(self.tests)) != len(self.tests):
             raise ValueError("policy: its tests must be different")
-        for name in (*self.resources, *self.services):
+        for name in chain(self.resources, self._declared()):
             _check_name(name)
-        for name in (self.mesh, *self.resources.values()):
-            _check_name(name, SelectorKind.DEVICE)
+        _check_name(self.mesh, SelectorKind.DEVICE)
+        for host in self.resources.values():
+            _check_name(host, SelectorKind.SITE if "/" in host else SelectorKind.DEVICE)
+        self._check_references()
+
+    def _check_references(self) -> None:
+        """Refuse what names something that is not there: it could never be judged."""
+        for rule in self.rules:
+            for names, known in (
+                (rule.posture, self.postures),
+                (rule.when, self.windows),
+                (rule.where, self.places),
+            ):
+                _check_known(f"rule {rule.id}", names, known)
+            ends = (*rule.sources, *rule.destinations)
+            _check_known(f"rule {rule.id}", _sites_in(ends), self.sites)
+        for test in self.tests:
+            _check_known("tests", test.supposed.postures, self.postures)
+            _check_known("tests", _sites_in((test.source, test.destination)), self.sites)
+        for block in self.blocks:
+            _check_known(f"block {block.id}", _sites_in(block.who), self.sites)
+        hosts = [host.partition("/")[0] for host in self.resources.values() if "/" in host]
+        _check_known("resources", hosts, self.sites)
+        for group, claims in self.claims.items():
+            if list(claims) != sorted(set(claims)) or not claims:
+                raise ValueError(f"group {group}: its claims must be some, sorted and different")
+            _check_known(f"group {group}", (claim.issuer for claim in claims), self.issuers)
 
     def encode(self) -> bytes:
         """Give the bytes that the head's hash covers."""
@@ -103,7 +147,16 @@ class Policy:
             7: [wire.block_value(block, names) for block in self.blocks],
             8: sorted((wire.check_value(test, names) for test in self.tests), key=codec.dumps),
         }
-        return codec.dumps(value)
+        optional = {
+            9: _pairs(self.issuers, names, issuer_value),
+            10: _pairs(self.claims, names, _claims_value),
+            11: _pairs(self.sites, names, site_value),
+            12: _pairs(self.postures, names, posture_value),
+            13: _pairs(self.windows, names, _spans_value),
+            14: _spans_value(self.calendar),
+            15: _pairs(self.places, names, place_value),
+        }
+        return codec.dumps(value | {key: each for key, each in optional.items() if each})
 
     @classmethod
     def decode(cls, data: bytes) -> "Policy":
@@ -114,7 +167,7 @@ class Policy:
             ObjectError: They are not the encoding of a policy this version knows.
         """
         fields = wire.read_map(
-            codec.loads(data, max_bytes=PART_BYTES_MAX), "policy", frozenset(range(9))
+            codec.loads(data, max_bytes=PART_BYTES_MAX), "policy", frozenset(range(16))
         )
         if fields.get(0) != _FORMAT:
             raise ObjectError(
@@ -129,13 +182,19 @@ class Policy:
             raise ObjectError("policy: its bytes are not in the one order the compiler writes")
         return policy
 
+    def _declared(self) -> Iterator[str]:
+        """Give what is declared beside resources."""
+        yield from chain(self.services, self.issuers, self.claims, self.sites)
+        yield from chain(self.postures, self.windows, self.places)
+
     def _names(self) -> Iterator[str]:
         """Give every name that stands somewhere."""
-        yield from self.services
+        yield from self._declared()
         for resource, device in self.resources.items():
             yield from (resource, device)
         for rule in self.rules:
             yield rule.id
+            yield from (*rule.posture, *rule.when, *rule.where)
             yield from (each.name for each in (*rule.sources, *rule.destinations))
         for block in self.blocks:
             yield block.id
@@ -143,12 +202,49 @@ class Policy:
         for test in self.tests:
             yield from (test.source.name, test.destination.name)
             yield from () if test.rule is None else (test.rule,)
+            yield from test.supposed.postures
 
 
 def _check_name(name: str, kind: SelectorKind | None = None) -> None:
     """Refuse what can not be a name."""
     if not is_name(name, kind):
         raise ValueError(f"policy: {name!r} can not be a name")
+
+
+def _check_known(what: str, names: Iterable[str], known: Container[str]) -> None:
+    """Refuse names that are not there."""
+    for name in names:
+        if name not in known:
+            raise ValueError(f"policy: {what}: {name} is not in it")
+
+
+def _sites_in(selectors: Iterable[Selector]) -> Iterator[str]:
+    """Give the sites among some selectors."""
+    return (each.base for each in selectors if each.kind is SelectorKind.SITE)
+
+
+def _claims_value(claims: Iterable[Claim]) -> Value:
+    """Write the claims of a group."""
+    return [[claim.issuer, claim.value] for claim in claims]
+
+
+def _read_claims(value: Value) -> tuple[Claim, ...]:
+    """Read what `_claims_value` writes."""
+    pairs = [wire.read_pair(each, "claim") for each in wire.read_list(value, "claims")]
+    return tuple(
+        Claim(wire.read_text(issuer, "issuer"), wire.read_text(text, "claim"))
+        for issuer, text in pairs
+    )
+
+
+def _spans_value(spans: Iterable[tuple[int, int]]) -> Value:
+    """Write stretches of time."""
+    return [list(span) for span in spans]
+
+
+def _read_spans(value: Value) -> tuple[tuple[int, int], ...]:
+    """Read what `_spans_value` writes."""
+    return wire.read_spans(value, "times")
 
 
 def _pairs(items: Mapping[str, T], names: wire.NameTable, write: Callable[[T], Value]) -> Value:
@@ -177,7 +273,22 @@ def _build(fields: wire.Fields) -> Policy:
         tests=tuple(
             wire.read_check(each, names) for each in wire.read_list(fields.get(8), "tests")
         ),
+        issuers=_read_named(fields, 9, names, read_issuer),
+        claims=_read_named(fields, 10, names, _read_claims),
+        sites=_read_named(fields, 11, names, read_site),
+        postures=_read_named(fields, 12, names, read_posture),
+        windows=_read_named(fields, 13, names, _read_spans),
+        calendar=_read_spans(fields.get(14, [])),
+        places=_read_named(fields, 15, names, read_place),
     )
+
+
+def _read_named(
+    fields: wire.Fields, key: int, names: wire.NameTable, read: Callable[[Value], T]
+) -> dict[str, T]:
+    """Read a mapping by name that may be missing."""
+    pairs = _read_pairs(fields.get(key, []), "section")
+    return {names.name(name): read(value) for name, value in pairs}
 
 
 def _read_pairs(value: Value, what: str) -> list[tuple[Value, Value]]:

@@ -9,6 +9,8 @@ from enum import StrEnum
 from typing import ClassVar
 
 from crypto.objects.fields import TIME_MAX
+from policy.facts import Supposed, Via
+from policy.limits import AGE_SECONDS_MAX
 from policy.ports import PortRange, normalise
 from policy.selectors import DESTINATION_KINDS, SOURCE_KINDS, Selector, SelectorKind, is_name
 
@@ -26,6 +28,7 @@ class Reason(StrEnum):
     EXPIRED = "expired"
     REVOKED = "revoked"
     NO_TOKEN = "no-token"  # noqa: S105 - a word of the audit, not a secret
+    RELAY = "relay"
     UNKNOWN = "unknown"
     NOT_YET = "not-yet"
 
@@ -87,6 +90,11 @@ class Rule:
         not_before: First second in force.
         not_after: First second no longer in force.
         survives_expiry: Stays when an expired bundle is restricted.
+        mfa_max_age: Longest age of a proof by several factors, in seconds.
+        posture: The source device must hold all of these.
+        when: One of these windows must be open.
+        where: The source device must be in one of these places.
+        via: How its packets must come; None is any way.
     """
 
     id: str
@@ -96,6 +104,11 @@ class Rule:
     not_before: int | None = None
     not_after: int | None = None
     survives_expiry: bool = False
+    mfa_max_age: int | None = None
+    posture: tuple[str, ...] = ()
+    when: tuple[str, ...] = ()
+    where: tuple[str, ...] = ()
+    via: Via | None = None
 
     def __post_init__(self) -> None:
         """Refuse a rule that says nothing or two things.
@@ -109,6 +122,12 @@ class Rule:
         if not self.ports or normalise(self.ports) != self.ports:
             raise ValueError(f"rule {self.id}: its ports must be some, sorted and joined")
         _check_times(f"rule {self.id}", self.not_before, self.not_after)
+        for names in (self.posture, self.when, self.where):
+            _check_named(f"rule {self.id}", names)
+        if self.mfa_max_age is not None and not 0 < self.mfa_max_age <= AGE_SECONDS_MAX:
+            raise ValueError(f"rule {self.id}: its age of a login is no length of time")
+        if self.via is Via.UNKNOWN:
+            raise ValueError(f"rule {self.id}: an unknown path can not be asked for")
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,13 +152,14 @@ class Test:
     """What a policy must decide, or it is neither signed nor installed.
 
     Attributes:
-        source: A user, group, device or tag.
-        destination: A resource, device or tag.
+        source: A user, group, device, tag or site.
+        destination: A resource, device, tag, site or part of one.
         ports: Flows it speaks of, normalised.
         allow: The decision expected.
         at: Instant it speaks of; None is every instant.
         rule: Rule expected to grant.
         reason: Reason expected.
+        supposed: What it supposes about the source.
     """
 
     __test__: ClassVar[bool] = False  # pytest would take the class for one of its own
@@ -151,6 +171,7 @@ class Test:
     at: int | None = None
     rule: str | None = None
     reason: Reason | None = None
+    supposed: Supposed = field(default_factory=Supposed)
 
     def __post_init__(self) -> None:
         """Refuse a test that can not be run.
@@ -188,14 +209,6 @@ class Subject:
     not_after: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
-    """What is known of the devices at this moment beyond the directory.
-
-    Logins, posture and place will stand here. Until then each of them is Unknown.
-    """
-
-
 def _check_id(what: str, text: str) -> None:
     """Refuse an id that could not be written in a document."""
     if not is_name(text):
@@ -211,6 +224,12 @@ def _check_selectors(
     for selector in selectors:
         if selector.kind not in kinds or not is_name(selector.name, selector.kind):
             raise ValueError(f"{what}: {selector} can not stand here")
+
+
+def _check_named(what: str, names: tuple[str, ...]) -> None:
+    """Refuse names in disorder, doubles, and what can not be a name."""
+    if list(names) != sorted(set(names)) or not all(map(is_name, names)):
+        raise ValueError(f"{what}: {names} are not names, sorted and different")
 
 
 def _check_times(what: str, start: int | None, end: int | None) -> None:

@@ -14,6 +14,7 @@ SECTIONS: Final = {
     SelectorKind.TAG: "tags",
     SelectorKind.DEVICE: "devices",
     SelectorKind.RESOURCE: "resources",
+    SelectorKind.SITE: "sites",
 }
 
 
@@ -24,7 +25,8 @@ class Scope:
         """Take the names from the raw document."""
         self._report = report
         self._names = {kind: _keys(data, section) for kind, section in SECTIONS.items()}
-        self.services: Collection[str] = _keys(data, "services")
+        others = ("services", "issuers", "postures", "windows", "places")
+        self._others = {section: _keys(data, section) for section in others}
         # A device may be enrolled later under the name its invite fixes, so a rule may name one
         # that is not declared. A test may too, if a rule or resource does.
         self._devices_named: dict[str, Path] = {}
@@ -33,13 +35,21 @@ class Scope:
         """Report a selector that names nothing."""
         if selector.kind is SelectorKind.DEVICE:
             self._devices_named.setdefault(selector.name, path)
-        elif selector.name not in self._names[selector.kind]:
-            self.unknown(path, str(selector), selector.name, SECTIONS[selector.kind])
+        elif selector.base not in self._names[selector.kind]:
+            self.unknown(path, str(selector), selector.base, SECTIONS[selector.kind])
 
     def service(self, path: Path, name: str) -> bool:
         """Say whether a service is declared, and report one that is not."""
-        if name not in self.services:
-            self.unknown(path, f"service:{name}", name, "services")
+        return self.named(path, "services", name, f"service:{name}")
+
+    def issuer(self, path: Path, name: str) -> bool:
+        """Say whether an issuer is declared, and report one that is not."""
+        return self.named(path, "issuers", name, f"issuer {name}")
+
+    def named(self, path: Path, section: str, name: str, text: str) -> bool:
+        """Say whether something that is no end of a flow is declared, and report it if not."""
+        if name not in self._others[section]:
+            self.unknown(path, text, name, section)
             return False
         return True
 
@@ -64,7 +74,7 @@ class Scope:
 
     def unknown(self, path: Path, text: str, name: str, section: str) -> None:
         """Report a name that is not declared where it should be."""
-        known = self.services if section == "services" else self._names[_KINDS[section]]
+        known = self._others[section] if section in self._others else self._names[_KINDS[section]]
         self._report.add(
             path, f'"{text}" is not declared{_near(name, known)}; declare it in [{section}]'
         )

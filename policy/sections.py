@@ -7,8 +7,10 @@ from collections.abc import Mapping, Sequence
 from crypto.errors import ObjectError
 from crypto.objects import DirectoryDevice, User
 from policy.groups import flatten
+from policy.issuers import Claim
 from policy.limits import LEASE_SECONDS_MAX, RULE_RANGES_MAX, SESSION_SECONDS_MAX
 from policy.locate import Path
+from policy.logins import check_identity, claim_at, is_claim
 from policy.ports import PortRange, normalise, parse_ports
 from policy.records import Audit, Defaults, OnExpiry
 from policy.scope import Scope
@@ -33,39 +35,58 @@ def read_defaults(table: Table) -> Defaults:
     return defaults
 
 
-def read_users(root: Table) -> Mapping[str, User]:
+def read_users(root: Table, scope: Scope) -> Mapping[str, User]:
     """Read `[users.NAME]`."""
     users = {}
     for name, table in root.named("users"):
         _check_name(table, name, SelectorKind.USER)
         identity = table.text("id")
-        if identity is not None and not all(identity.partition(":")):
-            table.problem(f'has id = "{identity}"; write it as "ISSUER:SUBJECT"', "id")
+        if identity is not None:
+            check_identity(table, scope, identity)
         not_after = table.time("not_after")
         table.finish()
         try:
             users[name] = User(identity, not_after)
         except ObjectError as error:
             table.problem(f"can not be used: {error}", "id")
+    _check_identities(root, users)
     return users
 
 
-def read_groups(root: Table, scope: Scope) -> Mapping[str, tuple[str, ...]]:
-    """Read `[groups]`, and put the users of nested groups into the outer ones."""
+def _check_identities(root: Table, users: Mapping[str, User]) -> None:
+    """Report an identity that two users have: a login would be both."""
+    first: dict[str, str] = {}
+    for name, user in users.items():
+        if user.identity is not None and first.setdefault(user.identity, name) != name:
+            root.report.add(
+                ("users", name, "id"),
+                f"[users.{name}] has the id of user {first[user.identity]}; an id is one person's",
+            )
+
+
+def read_groups(
+    root: Table, scope: Scope
+) -> tuple[Mapping[str, tuple[str, ...]], Mapping[str, tuple[Claim, ...]]]:
+    """Read `[groups]`, and put the users and claims of nested groups into the outer ones."""
     table = root.table("groups")
     users: dict[str, set[str]] = {}
+    claims: dict[str, set[Claim]] = {}
     nested: dict[str, list[str]] = {}
     for name in table.names():
         _check_entry_name(table, name, SelectorKind.GROUP)
-        found = [_member(table, scope, path, text) for path, text in table.texts(name)]
+        texts = table.texts(name)
+        told = [claim_at(table, scope, path, text) for path, text in texts if is_claim(text)]
+        found = [_member(table, scope, path, text) for path, text in texts if not is_claim(text)]
         members = [each for each in found if each is not None]
         users[name] = {each.name for each in members if each.kind is SelectorKind.USER}
+        claims[name] = {each for each in told if each is not None}
         nested[name] = [each.name for each in members if each.kind is SelectorKind.GROUP]
     groups, cycles = flatten(users, nested)
+    by_claim, _ = flatten(claims, nested)
     for cycle in cycles:
         way = " > ".join([*cycle, cycle[0]])
         table.problem(f"has a group that contains itself: {way}; take one of them out", cycle[0])
-    return groups
+    return groups, {name: each for name, each in by_claim.items() if each}
 
 
 def _member(table: Table, scope: Scope, path: Path, text: str) -> Selector | None:
@@ -147,30 +168,6 @@ def read_services(root: Table) -> Mapping[str, tuple[PortRange, ...]]:
             ranges += ports_at(table, path, text)
         services[name] = normalise(ranges)
     return services
-
-
-def read_resources(root: Table, scope: Scope) -> Mapping[str, str]:
-    """Read `[resources.NAME]`: which device hosts it."""
-    resources = {}
-    for name, table in root.named("resources"):
-        _check_name(table, name, SelectorKind.RESOURCE)
-        if isinstance(table.get("host"), dict):
-            table.problem(
-                "has a table as host, which is not supported by this version; "
-                "write the name of a device",
-                "host",
-            )
-            continue
-        host = table.text("host", required=True)
-        table.finish(later=("address", "site"))
-        if host is None:
-            continue
-        path = (*table.path, "host")
-        selector = selector_at(table, path, f"device:{host}", frozenset({SelectorKind.DEVICE}))
-        if selector is not None:
-            scope.check(path, selector)
-            resources[name] = host
-    return resources
 
 
 def read_selectors(

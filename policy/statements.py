@@ -1,14 +1,21 @@
-"""The statements of a document: rules, blocks and tests."""
+"""The statements of a document that decide: rules and blocks."""
 
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from policy.limits import RULE_RANGES_MAX, RULE_SELECTORS_MAX
+from policy.facts import Via
+from policy.limits import (
+    AGE_SECONDS_MAX,
+    RULE_CONDITIONS_MAX,
+    RULE_RANGES_MAX,
+    RULE_SELECTORS_MAX,
+)
 from policy.locate import Path
+from policy.networks import check_within
 from policy.ports import PortRange, normalise
-from policy.records import Block, Reason, Rule, Test
+from policy.records import Block, Rule
 from policy.scope import Scope
-from policy.sections import ports_at, read_selectors, selector_at
+from policy.sections import ports_at, read_selectors
 from policy.selectors import (
     DESTINATION_KINDS,
     SOURCE_KINDS,
@@ -17,14 +24,14 @@ from policy.selectors import (
     is_name,
     name_form,
 )
+from policy.sites import Site
 from policy.tables import Table, quoted
 
 Services = Mapping[str, Sequence[PortRange]]
 
-_LATER_RULE_KEYS: Final = ("mfa", "posture", "when", "where", "via")
-_LATER_SOURCE_KEYS: Final = ("mfa_age", "posture", "country", "place", "site")
+_SECTIONS: Final = {"posture": "postures", "when": "windows", "where": "places"}
+_VIA: Final = {"direct": Via.DIRECT, "relay": Via.RELAY, "any": None}
 _SERVICE: Final = "service:"
-_EXPECTED: Final = {"allow": True, "deny": False}
 
 
 class Ids:
@@ -50,13 +57,17 @@ class Ids:
         return text
 
 
-def read_rules(root: Table, scope: Scope, services: Services, ids: Ids) -> Sequence[Rule]:
+def read_rules(
+    root: Table, scope: Scope, services: Services, ids: Ids, sites: Mapping[str, Site]
+) -> Sequence[Rule]:
     """Read `[[rule]]`, sorted by id."""
-    found = [_rule(table, scope, services, ids) for table in root.tables("rule", "rule")]
+    found = [_rule(table, scope, services, ids, sites) for table in root.tables("rule", "rule")]
     return sorted((rule for rule in found if rule is not None), key=lambda rule: rule.id)
 
 
-def _rule(table: Table, scope: Scope, services: Services, ids: Ids) -> Rule | None:
+def _rule(
+    table: Table, scope: Scope, services: Services, ids: Ids, sites: Mapping[str, Site]
+) -> Rule | None:
     """Read a rule; None if it can not be used."""
     rule_id = ids.take(table)
     limit = RULE_SELECTORS_MAX
@@ -64,15 +75,77 @@ def _rule(table: Table, scope: Scope, services: Services, ids: Ids) -> Rule | No
     destinations = read_selectors(
         table, scope, "to", DESTINATION_KINDS, required=True, limit=limit
     )
+    _check_parts(table, sources, destinations, sites)
     ports = _allow(table, scope, services)
     start, end = table.time("not_before"), table.time("not_after")
     survives = table.flag("survives_expiry")
-    table.finish(later=_LATER_RULE_KEYS)
+    conditions = {key: _names(table, scope, key) for key in _SECTIONS}
+    mfa, via = _mfa(table), read_via(table)
+    table.finish()
     if start is not None and end is not None and end <= start:
         table.problem("ends before it begins; write a later not_after", "not_after")
-    elif rule_id is not None and sources and destinations and ports:
-        return Rule(rule_id, sources, destinations, ports, start, end, survives_expiry=survives)
-    return None
+        return None
+    if rule_id is None or not sources or not destinations or not ports:
+        return None
+    return Rule(
+        rule_id,
+        sources,
+        destinations,
+        ports,
+        start,
+        end,
+        survives_expiry=survives,
+        mfa_max_age=mfa,
+        posture=conditions["posture"],
+        when=conditions["when"],
+        where=conditions["where"],
+        via=via,
+    )
+
+
+def _check_parts(
+    table: Table,
+    sources: Sequence[Selector],
+    destinations: Sequence[Selector],
+    sites: Mapping[str, Site],
+) -> None:
+    """Report a part of a site where only all of it may stand, or that is no part of it."""
+    for selector in sources:
+        if selector.network is not None:
+            table.problem(
+                f'names "{selector}"; what comes from a site comes from all of it', "from"
+            )
+    for selector in destinations:
+        if selector.kind is SelectorKind.SITE:
+            check_within(table, (*table.path, "to"), selector, sites)
+
+
+def _names(table: Table, scope: Scope, key: str) -> tuple[str, ...]:
+    """Read the names of postures, windows or places; an empty list would say nothing."""
+    found = []
+    for path, name in table.texts(key, required=key in table, limit=RULE_CONDITIONS_MAX):
+        section = _SECTIONS[key]
+        if scope.named(path, section, name, f"{section.removesuffix('s')} {name}"):
+            found.append(name)
+    return tuple(sorted(found))
+
+
+def _mfa(table: Table) -> int | None:
+    """Read `mfa = { max_age = "1h" }`."""
+    if "mfa" not in table:
+        return None
+    inner = table.inner("mfa")
+    max_age = inner.duration("max_age", 1, lo=1, hi=AGE_SECONDS_MAX, required=True)
+    inner.finish()
+    return max_age
+
+
+def read_via(table: Table) -> Via | None:
+    """Read `via`: direct, relay or any."""
+    text = table.text("via")
+    if text is not None and text not in _VIA:
+        table.problem(f'has via = "{text}"; write one of {quoted(_VIA)}', "via")
+    return _VIA.get(text or "any")
 
 
 def _allow(table: Table, scope: Scope, services: Services) -> tuple[PortRange, ...]:
@@ -97,83 +170,10 @@ def read_blocks(root: Table, scope: Scope, ids: Ids) -> Sequence[Block]:
         block_id = ids.take(table)
         limit = RULE_SELECTORS_MAX
         who = read_selectors(table, scope, "who", SOURCE_KINDS, required=True, limit=limit)
-        table.finish(later=_LATER_RULE_KEYS)
+        for selector in who:
+            if selector.network is not None:
+                table.problem(f'names "{selector}"; a block is for all of a site', "who")
+        table.finish()
         if block_id is not None and who:
             blocks.append(Block(block_id, who))
     return sorted(blocks, key=lambda block: block.id)
-
-
-def read_tests(root: Table, scope: Scope, ids: Ids) -> Sequence[tuple[Test, int]]:
-    """Read `[[test]]`, each with its line; after the rules, whose ids a test may name."""
-    found = [(_test(table, scope, ids), table) for table in root.tables("test", "test")]
-    return [(test, table.report.line(table.path)) for test, table in found if test is not None]
-
-
-def _test(table: Table, scope: Scope, ids: Ids) -> Test | None:
-    """Read a test; None if it can not be used."""
-    source, at = _source(table, scope)
-    destination, ports = _target(table, scope)
-    expect = table.text("expect", required=True)
-    if expect is not None and expect not in _EXPECTED:
-        table.problem(f'has expect = "{expect}"; write "allow" or "deny"', "expect")
-    allow = _EXPECTED.get(expect or "")
-    rule = table.text("rule")
-    if rule is not None and rule not in ids.paths:
-        table.problem(f'names rule "{rule}", and no rule or block has that id', "rule")
-    reason = table.choice("reason", Reason, Reason.ALLOWED)
-    if allow and reason is not Reason.ALLOWED:
-        table.problem(f'expects "allow" and a reason to deny, "{reason}"; remove one', "reason")
-    table.finish()
-    if source is None or destination is None or not ports or allow is None:
-        return None
-    said = None if "reason" not in table else reason
-    return Test(source, destination, ports, allow, at, rule, said)
-
-
-def _source(table: Table, scope: Scope) -> tuple[Selector | None, int | None]:
-    """Read the `from` of a test: one of user, group, device or tag, and perhaps an instant."""
-    if table.get("from", required=True) is None:
-        return None, None
-    source = Table(table.report, (*table.path, "from"), table.get("from"), f"{table.what}: from")
-    at = source.time("at")
-    kinds = {kind.word: kind for kind in SOURCE_KINDS}
-    texts = {word: source.text(word) for word in sorted(kinds)}
-    given = [(word, text) for word, text in texts.items() if text is not None]
-    source.finish(later=_LATER_SOURCE_KEYS)
-    if len(given) != 1:
-        source.problem(f"needs one of {quoted(kinds)}, and not {len(given)}")
-        return None, at
-    word, text = given[0]
-    path = (*source.path, word)
-    selector = selector_at(source, path, f"{word}:{text}", SOURCE_KINDS)
-    if selector is not None:
-        _check_end(source, scope, selector, word)
-    return selector, at
-
-
-def _target(table: Table, scope: Scope) -> tuple[Selector | None, tuple[PortRange, ...]]:
-    """Read the `to` of a test: `NAME:PORTS` or `tag:NAME:PORTS`."""
-    text = table.text("to", required=True)
-    if text is None:
-        return None, ()
-    name, colon, ports_text = text.rpartition(":")
-    path = (*table.path, "to")
-    if not colon:
-        table.problem(f'has to = "{text}"; write it as "NAME:tcp/443" or "NAME:any"', "to")
-        return None, ()
-    ports = normalise(ports_at(table, path, ports_text))
-    if ":" not in name:
-        return scope.target(path, name), ports
-    selector = selector_at(table, path, name, DESTINATION_KINDS)
-    if selector is not None:
-        _check_end(table, scope, selector, "to")
-    return selector, ports
-
-
-def _check_end(table: Table, scope: Scope, selector: Selector, key: str) -> None:
-    """Report an end of a test that is not there, which would let any test for "deny" pass."""
-    path = (*table.path, key)
-    if selector.kind is not SelectorKind.DEVICE:
-        scope.check(path, selector)
-    elif not scope.knows_device(selector.name):
-        scope.unknown(path, str(selector), selector.name, "devices")

@@ -5,8 +5,7 @@ is read too. `finish` reports the keys that nobody asked for.
 """
 
 import difflib
-import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
 from typing import Final, TypeVar
@@ -14,11 +13,11 @@ from typing import Final, TypeVar
 from crypto.objects.fields import TIME_MAX
 from policy.locate import Path
 from policy.problems import Report
+from policy.times import parse_duration
 
 E = TypeVar("E", bound=StrEnum)
+T = TypeVar("T")
 
-_DURATION: Final = re.compile(r"([0-9]{1,9})([smhd])")
-_SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 _KINDS: Final[Mapping[type, str]] = {
     str: "a text",
     bool: "true or false",
@@ -126,20 +125,43 @@ class Table:
             return int(value.timestamp())
         return None
 
-    def duration(self, key: str, default: int, *, lo: int, hi: int) -> int:
+    def number(self, key: str, *, required: bool = False) -> int | None:
+        """Give a whole number."""
+        value = self.get(key, required=required)
+        if value is None or type(value) is int:
+            return value
+        self._expected(key, value, "a whole number")
+        return None
+
+    def duration(self, key: str, default: int, *, lo: int, hi: int, required: bool = False) -> int:
         """Give a length of time in seconds."""
-        text = self.text(key)
+        text = self.text(key, required=required)
         if text is None:
             return default
-        match = _DURATION.fullmatch(text)
-        if match is None:
+        try:
+            seconds = parse_duration(text)
+        except ValueError:
             self.problem(f'has {key} = "{text}"; write a number with s, m, h or d, as "15m"', key)
             return default
-        seconds = int(match[1]) * _SECONDS[match[2]]
         if not lo <= seconds <= hi:
             self.problem(f'has {key} = "{text}"; it must be from {lo} to {hi} seconds', key)
             return default
         return seconds
+
+    def parsed(self, key: str, parse: Callable[[str], T]) -> T | None:
+        """Give a text that must be there, as `parse` reads it; it raises ValueError if not."""
+        text = self.text(key, required=True)
+        if text is None:
+            return None
+        try:
+            return parse(text)
+        except ValueError as error:
+            self.problem(f"has {key}: {error}", key)
+            return None
+
+    def inner(self, key: str) -> "Table":
+        """Give a table within this one."""
+        return Table(self.report, (*self.path, key), self.get(key), f"{self.what}: {key}")
 
     def tables(self, key: str, what: str) -> Iterator["Table"]:
         """Give the tables of an array of tables."""

@@ -5,20 +5,23 @@ Maps have integer keys, and a key that this version does not know is refused: to
 would open what it closes.
 """
 
+import ipaddress
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import pairwise
 from typing import Final, TypeVar
 
 from crypto.codec import Value
 from crypto.errors import ObjectError
+from policy.facts import Supposed, Via
 from policy.ports import PortRange
 from policy.records import Audit, Block, Defaults, OnExpiry, Reason, Rule, Test
-from policy.selectors import Selector, SelectorKind
+from policy.selectors import Network, Selector, SelectorKind
 
 T = TypeVar("T")
 Fields = Mapping[int, Value]
 
-_RULE_KEYS: Final = frozenset(range(1, 8))
-_TEST_KEYS: Final = frozenset(range(1, 8))
+_RULE_KEYS: Final = frozenset(range(1, 13))
+_TEST_KEYS: Final = frozenset(range(1, 14))
 
 
 class NameTable:
@@ -64,6 +67,29 @@ def read_list(value: Value, what: str) -> Sequence[Value]:
     if not isinstance(value, list):
         raise ObjectError(f"policy: {what} is not an array")
     return value
+
+
+def read_texts(value: Value, what: str) -> tuple[str, ...]:
+    """Take an array of texts, or raise ObjectError."""
+    return tuple(read_text(each, what) for each in read_list(value, what))
+
+
+def read_networks(value: Value) -> tuple[Network, ...]:
+    """Take an array of networks in their texts, or raise ObjectError."""
+    try:
+        return tuple(ipaddress.ip_network(each) for each in read_texts(value, "networks"))
+    except ValueError as error:
+        raise ObjectError(f"policy: {error}") from None
+
+
+def read_spans(value: Value, what: str) -> tuple[tuple[int, int], ...]:
+    """Take sorted, disjoint stretches of time, or raise ObjectError."""
+    pairs = [read_pair(each, what) for each in read_list(value, what)]
+    spans = tuple((read_int(start, what), read_int(end, what)) for start, end in pairs)
+    numbers = [number for span in spans for number in span]
+    if any(one >= other for one, other in pairwise(numbers)):
+        raise ObjectError(f"policy: {what} are not in order")
+    return spans
 
 
 def read_map(value: Value, what: str, keys: frozenset[int]) -> Fields:
@@ -171,6 +197,10 @@ def rule_value(rule: Rule, names: NameTable) -> Value:
     _put(value, 5, rule.not_before)
     _put(value, 6, rule.not_after)
     _put(value, 7, True if rule.survives_expiry else None)
+    _put(value, 8, rule.mfa_max_age)
+    for key, each in ((9, rule.posture), (10, rule.when), (11, rule.where)):
+        _put(value, key, [names.number(name) for name in each] or None)
+    _put(value, 12, None if rule.via is None else rule.via.value)
     return value
 
 
@@ -185,7 +215,17 @@ def read_rule(value: Value, names: NameTable) -> Rule:
         _optional_int(fields, 5, "not_before"),
         _optional_int(fields, 6, "not_after"),
         survives_expiry=fields.get(7) is True,
+        mfa_max_age=_optional_int(fields, 8, "mfa"),
+        posture=_read_names(fields, 9, names),
+        when=_read_names(fields, 10, names),
+        where=_read_names(fields, 11, names),
+        via=None if 12 not in fields else read_choice(fields[12], "via", Via),
     )
+
+
+def _read_names(fields: Fields, key: int, names: NameTable) -> tuple[str, ...]:
+    """Read names that stand for themselves, by their numbers."""
+    return tuple(names.name(each) for each in read_list(fields.get(key, []), "names"))
 
 
 def block_value(block: Block, names: NameTable) -> Value:
@@ -210,6 +250,13 @@ def check_value(test: Test, names: NameTable) -> Value:
     _put(value, 5, test.at)
     _put(value, 6, None if test.rule is None else names.number(test.rule))
     _put(value, 7, None if test.reason is None else test.reason.value)
+    supposed = test.supposed
+    _put(value, 8, None if supposed.login else False)
+    _put(value, 9, supposed.mfa_age)
+    _put(value, 10, [names.number(name) for name in supposed.postures] or None)
+    _put(value, 11, supposed.country)
+    _put(value, 12, supposed.cidr)
+    _put(value, 13, None if supposed.via is None else supposed.via.value)
     return value
 
 
@@ -224,6 +271,14 @@ def read_check(value: Value, names: NameTable) -> Test:
         _optional_int(fields, 5, "at"),
         None if 6 not in fields else names.name(fields[6]),
         None if 7 not in fields else read_choice(fields[7], "reason", Reason),
+        Supposed(
+            login=8 not in fields,
+            mfa_age=_optional_int(fields, 9, "mfa_age"),
+            postures=_read_names(fields, 10, names),
+            country=None if 11 not in fields else read_text(fields[11], "country"),
+            cidr=None if 12 not in fields else read_text(fields[12], "cidr"),
+            via=None if 13 not in fields else read_choice(fields[13], "via", Via),
+        ),
     )
 
 

@@ -15,6 +15,12 @@ if TYPE_CHECKING:  # imported when a command runs: start-up time counts
     from policy.model import Policy
     from policy.problems import Problem
 
+DAY_SECONDS = 24 * 3600
+# What `hedgerow admin sign` takes unless it is told otherwise.
+EXPIRES_SECONDS = 30 * DAY_SECONDS
+# Windows are worked out for so much longer than the bundle lasts, and a day before it.
+HORIZON_DAYS = 8
+
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
@@ -33,13 +39,17 @@ class Loaded:
     test_lines: tuple[int, ...] = ()
 
 
-def compile_file(path: Path) -> "Compiled":
+def compile_file(path: Path, *, expires_seconds: int = EXPIRES_SECONDS) -> "Compiled":
     """Compile a document, or print all that is wrong with it and fail.
+
+    Args:
+        path: The document.
+        expires_seconds: How long the bundle will last; its windows are worked out for that.
 
     Raises:
         LocalError: It has mistakes, is not text, or cannot be read.
     """
-    problems, compiled = try_compile(path)
+    problems, compiled = try_compile(path, expires_seconds=expires_seconds)
     for problem in problems:
         click.echo(str(problem), err=True)
     if compiled is None:
@@ -47,7 +57,9 @@ def compile_file(path: Path) -> "Compiled":
     return compiled
 
 
-def try_compile(path: Path) -> "tuple[tuple[Problem, ...], Compiled | None]":
+def try_compile(
+    path: Path, *, expires_seconds: int = EXPIRES_SECONDS
+) -> "tuple[tuple[Problem, ...], Compiled | None]":
     """Compile a document and return all that is wrong with it, or what came out.
 
     Raises:
@@ -66,9 +78,32 @@ def try_compile(path: Path) -> "tuple[tuple[Problem, ...], Compiled | None]":
             remedy="name the .toml file; bundles go to `hedgerow admin verify`",
         ) from error
     try:
-        return (), compile_document(parse(text, str(path)))
+        document = parse(text, str(path), files=lambda name: _beside(path, name))
+        return (), compile_document(document, horizon=_horizon(expires_seconds))
     except DocumentError as error:
         return error.problems, None
+
+
+def _beside(path: Path, name: str) -> bytes:
+    """Read a file that a document names, from the document's own folder.
+
+    Raises:
+        ValueError: It cannot be read.
+    """
+    from node.admin import files
+
+    try:
+        return files.read(path.parent / name)
+    except LocalError as error:
+        raise ValueError(str(error)) from error
+
+
+def _horizon(expires_seconds: int) -> tuple[int, int]:
+    """Return the days for which windows are worked out: whole ones, so that two runs agree."""
+    from node.cli.clock import now
+
+    today = int(now().hi) // DAY_SECONDS * DAY_SECONDS
+    return today - DAY_SECONDS, today + expires_seconds + HORIZON_DAYS * DAY_SECONDS
 
 
 def mistakes(path: Path, count: int) -> LocalError:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
+from ipaddress import ip_address, ip_network
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -14,9 +16,22 @@ from crypto.objects import Directory, DirectoryDevice, User
 from crypto.signing import public_key
 from policy.compile import Compiled, compile_document
 from policy.document import parse
+from policy.facts import (
+    DeviceFacts,
+    Facts,
+    FactValue,
+    Login,
+    Place,
+    PostureReport,
+    Via,
+)
+from policy.issuers import Claim, Issuer
 from policy.model import Block, Defaults, OnExpiry, Policy, PortRange, Rule, Selector, Subject
+from policy.places import PlaceSet
 from policy.ports import normalise, parse_ports
+from policy.posture import Posture, parse_check
 from policy.selectors import DESTINATION_KINDS, SOURCE_KINDS, SelectorKind, parse_selector
+from policy.sites import Site
 
 # A busy machine is slow, not wrong: no example has a deadline of its own.
 RANDOM = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -24,10 +39,22 @@ RANDOM = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 HEADER = 'schema = 1\nmesh = "acme"\n'
 
 USERS = ("ann", "bob", "cy")
-GROUPS = ("ops", "dev")
+GROUPS = ("ops", "dev", "eng")
 TAGS = ("prod", "lab")
 DEVICES = ("db1", "gw1")
 RESOURCES = {"db": "db1", "web": "gw1"}
+AT_SITE = {"printer": "hq/10.0.0.9/32"}
+SITES = {
+    "hq": Site((ip_network("10.0.0.0/24"), ip_network("10.0.1.0/24")), ("gw1",)),
+    "far": Site((ip_network("10.7.0.0/24"),), ("db1", "lap")),
+}
+PARTS = ("hq/10.0.0.8/29", "far/10.7.0.0/25")
+OKTA = Issuer("https://acme.okta.com", "0oa1", mfa_amr=("hwk", "mfa"), mfa_acr=("strong",))
+POSTURES = {"sound": Posture(50, (parse_check("disk.encrypted == true"),))}
+PLACES = {"home": PlaceSet(("IN",), (ip_network("203.0.113.0/24"),))}
+# The files that documents of tests name, and the time for which their windows are worked out.
+JWKS = json.dumps({"keys": [{"kty": "RSA", "kid": "k1", "n": "AQAB", "e": "AQAB"}]}).encode()
+HORIZON = (1_795_392_000, 1_795_392_000 + 37 * 86_400)  # from 2026-11-23T00:00:00Z on
 # Every border of time and every port of a random policy is one of these or next to one.
 TIMES = (100, 200, 300, 400)
 PORTS = ("tcp/22", "tcp/20-30", "tcp/25", "tcp/28-40", "tcp", "udp/53", "icmp", "any")
@@ -68,9 +95,16 @@ def rule(
     )
 
 
+def files(name: str) -> bytes:
+    """Return the file of keys that documents of tests name."""
+    if name != "okta.jwks.json":
+        raise ValueError("it is not there")
+    return JWKS
+
+
 def compiled(body: str) -> Compiled:
     """Compile a document without its first two lines."""
-    return compile_document(parse(HEADER + body, "policy.toml"))
+    return compile_document(parse(HEADER + body, "policy.toml", files=files), horizon=HORIZON)
 
 
 def loaded(body: str) -> tuple[Policy, Directory]:
@@ -81,11 +115,12 @@ def loaded(body: str) -> tuple[Policy, Directory]:
 
 @dataclass(frozen=True)
 class World:
-    """A random policy, its directory, and devices to ask about."""
+    """A random policy, its directory, devices to ask about, and what is known of them."""
 
     policy: Policy
     directory: Directory
     devices: tuple[Subject, ...]
+    facts: Facts = field(default_factory=Facts)
 
 
 def some(items: Iterable[str], smallest: int = 0) -> st.SearchStrategy[frozenset[str]]:
@@ -105,7 +140,8 @@ def texts_of(kinds: Iterable[SelectorKind]) -> list[str]:
         SelectorKind.GROUP: GROUPS,
         SelectorKind.TAG: TAGS,
         SelectorKind.DEVICE: (*DEVICES, "lap"),
-        SelectorKind.RESOURCE: tuple(RESOURCES),
+        SelectorKind.RESOURCE: (*RESOURCES, *AT_SITE),
+        SelectorKind.SITE: tuple(SITES),
     }
     return [f"{kind.word}:{name}" for kind in sorted(kinds) for name in names[kind]]
 
@@ -119,11 +155,59 @@ def rules(draw: st.DrawFn, name: str) -> Rule:
     return Rule(
         name,
         selectors(draw(some(texts_of(SOURCE_KINDS), 4))),
-        selectors(draw(some(texts_of(DESTINATION_KINDS), 3))),
+        selectors(draw(some([*texts_of(DESTINATION_KINDS), *map("site:{}".format, PARTS)], 3))),
         ports(*draw(st.sets(st.sampled_from(PORTS), min_size=1, max_size=2))),
         start,
         end,
         survives_expiry=draw(st.booleans()),
+        mfa_max_age=draw(st.none() | st.none() | st.just(100)),
+        posture=draw(seldom("sound")),
+        when=draw(seldom("office")),
+        where=draw(seldom("home")),
+        via=draw(st.none() | st.none() | st.sampled_from([Via.DIRECT, Via.RELAY])),
+    )
+
+
+def seldom(name: str) -> st.SearchStrategy[tuple[str, ...]]:
+    """Return a strategy for a name that is mostly missing."""
+    return st.sampled_from([(), (), (), (name,)])
+
+
+def logins() -> st.SearchStrategy[Login]:
+    """Return a strategy for logins, of known people and of a stranger."""
+    times = st.sampled_from([50, *TIMES])
+    return st.builds(
+        Login,
+        issuer=st.just("okta"),
+        subject=st.sampled_from(["1", "1", "2", "9"]),
+        iat=st.sampled_from([300, 400]),
+        exp=st.sampled_from([150, 300, 350, 1_000]),
+        original_iat=times,
+        groups=st.sampled_from([None, frozenset(), frozenset({"eng"})]),
+        auth_time=st.none() | times,
+        amr=st.sampled_from([frozenset(), frozenset({"hwk", "pwd"})]),
+        acr=st.sampled_from([None, "weak", "strong"]),
+    )
+
+
+def reports() -> st.SearchStrategy[PostureReport]:
+    """Return a strategy for posture reports, good ones and others."""
+    values = st.sampled_from([True, True, False, 1])
+    said: st.SearchStrategy[dict[str, FactValue]] = st.fixed_dictionaries(
+        {}, optional={"disk.encrypted": values}
+    )
+    return st.builds(PostureReport, said, st.sampled_from([50, *TIMES]))
+
+
+def device_facts() -> st.SearchStrategy[DeviceFacts]:
+    """Return a strategy for what is known of a device."""
+    addresses = st.sampled_from([ip_address("203.0.113.7"), ip_address("2001:db8::7")])
+    return st.builds(
+        DeviceFacts,
+        st.none() | logins(),
+        st.none() | reports(),
+        st.none() | st.builds(Place, addresses, st.sampled_from([None, "IN", "DE"])),
+        st.sampled_from(Via),
     )
 
 
@@ -135,14 +219,15 @@ def blocks(draw: st.DrawFn, name: str) -> Block:
 
 def users() -> st.SearchStrategy[User]:
     """Return a strategy for users, most of whom need no login."""
-    return st.builds(User, st.sampled_from([None, None, "okta:1"]), instants())
+    return st.builds(User, st.none(), instants())
 
 
 @st.composite
 def directories(draw: st.DrawFn) -> Directory:
     """Return a strategy for directories, in which a device may or may not have its key."""
     return Directory(
-        users={name: draw(users()) for name in USERS},
+        users={name: draw(users()) for name in USERS[:-1]}
+        | {USERS[-1]: User(draw(st.sampled_from([None, "okta:1"])), draw(instants()))},
         groups={name: tuple(sorted(draw(some(USERS)))) for name in GROUPS},
         tags=dict.fromkeys(TAGS, ()),
         devices={
@@ -174,11 +259,20 @@ def worlds(draw: st.DrawFn) -> World:
         blocks=tuple(
             draw(blocks(f"x{number}")) for number in range(draw(st.sampled_from([0, 0, 0, 1])))
         ),
-        resources=RESOURCES,
-        defaults=Defaults(lease=50, on_expiry=draw(st.sampled_from(OnExpiry))),
+        resources=RESOURCES | AT_SITE,
+        defaults=Defaults(session_max=180, lease=50, on_expiry=draw(st.sampled_from(OnExpiry))),
+        issuers={"okta": OKTA},
+        claims={"eng": (Claim("okta", "eng"),)},
+        sites=SITES,
+        postures=POSTURES,
+        windows={"office": ((100, 200), (300, 400))},
+        calendar=((60, 380), (390, 800)),
+        places=PLACES,
     )
     devices = tuple(draw(subjects(name)) for name in (*DEVICES, "lap"))
-    return World(policy, draw(directories()), devices)
+    known = {each.device_id: draw(device_facts()) for each in devices}
+    revoked = frozenset(draw(st.sampled_from([(), (), (), ("ann",)])))
+    return World(policy, draw(directories()), devices, Facts(known, revoked))
 
 
 def moments() -> st.SearchStrategy[Interval]:

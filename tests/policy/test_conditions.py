@@ -19,7 +19,8 @@ from policy.conditions import (
     earliest,
     latest,
 )
-from policy.model import Facts, Reason
+from policy.facts import NOTHING_KNOWN
+from policy.model import Reason
 from tests.policy.build import RANDOM, moments
 
 NOON = 43_200
@@ -39,7 +40,7 @@ def test_a_beginning_needs_the_whole_interval(
     now: Interval, value: Truth, until: float | None, reason: Reason
 ) -> None:
     """It is True once the early end has reached it; straddling it is Unknown."""
-    verdict = NotBefore(NOON, "rule r").judge(Facts(), now)
+    verdict = NotBefore(NOON, "rule r").judge(NOTHING_KNOWN, now)
     assert (verdict.value, verdict.valid_until, verdict.reason) == (value, until, reason)
 
 
@@ -55,25 +56,25 @@ def test_an_end_has_come_when_the_late_end_says_so(
     now: Interval, value: Truth, until: float | None, reason: Reason
 ) -> None:
     """It is True only while the late end is before it, and never again after."""
-    verdict = NotAfter(NOON, "rule r").judge(Facts(), now)
+    verdict = NotAfter(NOON, "rule r").judge(NOTHING_KNOWN, now)
     assert (verdict.value, verdict.valid_until, verdict.reason) == (value, until, reason)
 
 
 def test_a_condition_says_itself_and_what_to_do() -> None:
     """A verdict that is not True has words for a person."""
-    early = NotBefore(NOON, "rule r").judge(Facts(), Interval.exact(0))
+    early = NotBefore(NOON, "rule r").judge(NOTHING_KNOWN, Interval.exact(0))
     assert early.condition == f"rule r begins at {NOON_TEXT}"
     assert early.remedy == f"wait until {NOON_TEXT}"
-    late = NotAfter(NOON, "user ann").judge(Facts(), Interval.exact(NOON))
+    late = NotAfter(NOON, "user ann").judge(NOTHING_KNOWN, Interval.exact(NOON))
     assert late.condition == f"user ann ends at {NOON_TEXT}"
     assert late.remedy == "ask an admin to extend it"
-    unsure = NotAfter(NOON, "user ann").judge(Facts(), Interval(NOON - 1, NOON))
+    unsure = NotAfter(NOON, "user ann").judge(NOTHING_KNOWN, Interval(NOON - 1, NOON))
     assert "set this device's clock" in unsure.remedy
 
 
 def test_a_login_is_unknown_without_a_token() -> None:
     """Until something is known about a login, nothing is granted for it."""
-    verdict = LoggedIn("ann").judge(Facts(), Interval.exact(0))
+    verdict = LoggedIn("ann", "okta:1", 3600).judge(NOTHING_KNOWN, Interval.exact(0))
     assert (verdict.value, verdict.reason) == (Truth.UNKNOWN, Reason.NO_TOKEN)
     assert verdict.condition == "user ann is logged in"
     assert "hedgerow login" in verdict.remedy
@@ -138,9 +139,9 @@ def test_a_verdict_holds_up_to_its_time(
     condition: NotBefore | NotAfter, now: Interval, step: float
 ) -> None:
     """While the clock goes on, True stays True and not True stays not True until then."""
-    verdict = condition.judge(Facts(), now)
+    verdict = condition.judge(NOTHING_KNOWN, now)
     later = Interval(now.lo + step, now.hi + step)
-    after = condition.judge(Facts(), later)
+    after = condition.judge(NOTHING_KNOWN, later)
     changed = (after.value is Truth.TRUE) is not (verdict.value is Truth.TRUE)
     if changed:
         assert verdict.valid_until is not None
@@ -152,7 +153,7 @@ def test_a_verdict_holds_up_to_its_time(
 def test_a_beginning_is_always_ahead(lo: float, width: float) -> None:
     """However floats round, the time to look again is later than now: a timer makes progress."""
     now = Interval(lo, lo + width)
-    verdict = NotBefore(1_500_000_000, "x").judge(Facts(), now)
+    verdict = NotBefore(1_500_000_000, "x").judge(NOTHING_KNOWN, now)
     assume(verdict is not ALWAYS)
     assert verdict.valid_until is not None
     assert verdict.valid_until > now.hi

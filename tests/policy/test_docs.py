@@ -40,7 +40,7 @@ def test_the_page_is_one_document_without_doubts(page: str) -> None:
     assert compiled(body).warnings == ()
     policy, directory = loaded(body)
     assert run_tests(policy, directory) == ()
-    assert len(policy.tests) == 7
+    assert len(policy.tests) == 13
 
 
 def test_the_defaults_shown_are_the_defaults(page: str) -> None:
@@ -69,5 +69,5 @@ def test_the_limits_shown_are_the_limits(page: str) -> None:
     assert page.splitlines()[-1] == (
         f"Limits: {RULE_SELECTORS_MAX:,} selectors and {RULE_RANGES_MAX:,} port ranges in a rule, "
         f"{GROUPS_OF_USER_MAX} groups for a user, {NODE_ELEMENTS_MAX:,} firewall elements for a "
-        f"node, {PARTS_BYTES_MAX // 2**20} MiB for both parts."
+        f"node, {PARTS_BYTES_MAX // 2**20} MiB for all parts."
     )

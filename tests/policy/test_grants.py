@@ -193,7 +193,9 @@ def test_the_share_of_a_node_is_the_decision(world: World, now: Interval, flow: 
     """For every flow in either direction the grants say what `decide` says, and no more."""
     me, *peers = world.devices
     lease = world.policy.defaults.lease
-    found = node_grants(world.policy, world.directory, me=me, peers=peers, facts=Facts(), now=now)
+    found = node_grants(
+        world.policy, world.directory, me=me, peers=peers, facts=world.facts, now=now
+    )
     for peer in peers:
         for grants, source, destination in (
             (found.inbound, peer, me),
@@ -206,7 +208,7 @@ def test_the_share_of_a_node_is_the_decision(world: World, now: Interval, flow: 
                 destination=destination,
                 proto=flow[0],
                 port=flow[1],
-                facts=Facts(),
+                facts=world.facts,
                 now=now,
             )
             grant = found_for(grants.get(peer.device_id, ()), flow)
@@ -217,20 +219,28 @@ def test_the_share_of_a_node_is_the_decision(world: World, now: Interval, flow: 
                 assert grant.until == (None if until is None else min(until, now.hi + lease))
 
 
+def share_of(world: World, now: Interval) -> NodeGrants:
+    """Return the share of a world's first device."""
+    me, *peers = world.devices
+    return node_grants(
+        world.policy, world.directory, me=me, peers=peers, facts=world.facts, now=now
+    )
+
+
 @given(worlds(), moments())
 @RANDOM
 def test_nothing_changes_before_the_next_change(world: World, now: Interval) -> None:
     """Up to `next_change` every grant stays as it is, its renewed lease aside."""
     me, *peers = world.devices
-    before = node_grants(world.policy, world.directory, me=me, peers=peers, facts=Facts(), now=now)
+    before = node_grants(
+        world.policy, world.directory, me=me, peers=peers, facts=world.facts, now=now
+    )
     end = 1_000.0 if before.next_change is None else before.next_change
     assert end > now.hi
     for part in (0.01, 0.5, 0.99):
         step = (end - now.hi) * part
         later = Interval(now.lo + step, now.hi + step)
-        after = node_grants(
-            world.policy, world.directory, me=me, peers=peers, facts=Facts(), now=later
-        )
+        after = share_of(world, later)
         assert leaseless(after) == leaseless(before)
 
 

@@ -56,7 +56,7 @@ def put(*path: int, to: object) -> Callable[[Any], object]:
 
 REFUSED: list[tuple[Callable[[Any], object], str]] = [
     (put(0, to=2), "a format this version does not know"),
-    (put(9, to=1), "policy has field 9, which this version does not know"),
+    (put(99, to=1), "policy has field 99, which this version does not know"),
     (put(1, to=5), "mesh is not a text"),
     (put(1, to="Acme"), "can not be a name"),
     (put(2, to=[]), "defaults is not a map"),
@@ -72,10 +72,10 @@ REFUSED: list[tuple[Callable[[Any], object], str]] = [
     (put(4, 0, 1, to=[[True, 1, 1]]), "port is not an integer"),
     (put(5, 0, 0, to=99), "name number 99 is not in its table"),
     (put(5, 0, 0, to=-1), "name number -1 is not in its table"),
-    (put(6, 0, 8, to=1), "rule has field 8"),
+    (put(6, 0, 13, to=1), "rule has field 13"),
     (put(6, 0, 2, to=[]), "its selectors must be some, sorted and different"),
     (put(6, 0, 2, to=[[5, 0]]), "can not stand here"),
-    (put(6, 0, 2, to=[[6, 0]]), "selector kind 6 is not known"),
+    (put(6, 0, 2, to=[[7, 0]]), "selector kind 7 is not known"),
     (put(6, 0, 2, to=[[2]]), "selector is not a pair"),
     (put(6, 0, 4, to=[]), "its ports must be some, sorted and joined"),
     (put(6, 0, 4, to=[[6, 22, 22], [6, 23, 23]]), "its ports must be some, sorted and joined"),
@@ -116,7 +116,7 @@ def test_what_is_no_map_is_refused(data: bytes) -> None:
 def test_a_newer_format_says_what_to_do() -> None:
     """The remedy is a newer program."""
     with pytest.raises(ObjectError) as caught:
-        Policy.decode(changed(put(9, to=1)))
+        Policy.decode(changed(put(99, to=1)))
     assert caught.value.remedy == "install a newer hedgerow on this device"
 
 

@@ -37,8 +37,10 @@ def test_a_selector_is_read_and_written(text: str, kind: SelectorKind, name: str
         ("dba", "is not a selector; write one of user:NAME, group:NAME, tag:NAME, device:NAME"),
         ("team:dba", "is not a selector"),
         ("any", "nothing here means that"),
-        ("site:hq", "is not supported by this version"),
-        ("claim:okta:eng", "is not supported by this version"),
+        ("site:HQ", "has no site name after the colon"),
+        ("site:hq/10.0.0.1/24", "has no network after the slash: 10.0.0.1/24 has host bits set"),
+        ("claim:okta:eng", r"can not stand here: a claim stands in a group, under \[groups\]"),
+        ("window:office", "a window is a condition"),
         ("resource:db", "can not stand here"),
         ("group:", "has no group name after the colon; use 1 to 63 of a-z, 0-9, '.', '_' and '-'"),
         ("device:DB1", "has no device name after the colon; use 1 to 63 of a-z, 0-9 and '-'"),
@@ -53,7 +55,9 @@ def test_a_bad_selector_says_what_to_write(text: str, words: str) -> None:
 
 def test_a_user_is_no_destination() -> None:
     """A flow goes to a device; who sits there is not asked."""
-    with pytest.raises(ValueError, match="write one of tag:NAME, device:NAME, resource:NAME"):
+    with pytest.raises(
+        ValueError, match="write one of tag:NAME, device:NAME, resource:NAME, site:NAME"
+    ):
         parse_selector("user:ann", DESTINATION_KINDS)
 
 

@@ -121,7 +121,7 @@ def _propose(
         folder = open_folder(folder_path)
         before = _newest(folder, order.base)
         version = _next_version(folder, before, abandon=abandon)
-        compiled = documents.compile_file(path)
+        compiled = documents.compile_file(path, expires_seconds=terms[1])
         loaded = documents.decoded(compiled)
         _check_mesh(path, loaded.policy.mesh, folder)
         documents.require_tests(path, loaded)
@@ -138,8 +138,7 @@ def _propose(
         tell_changes(
             bundles.newest_side(folder), Side(loaded.policy, loaded.directory), folder.now
         )
-        parts = {bundles.POLICY: compiled.policy, bundles.DIRECTORY: compiled.directory}
-        signed = bundles.propose(parts, said, folder, unlock(order.keys))
+        signed = bundles.propose(compiled.parts, said, folder, unlock(order.keys))
         _finish(bundles.inspect(signed.encode(), folder), folder, order)
 
 

@@ -18,7 +18,7 @@ def compile_(*, path: Path, out: Path, as_json: bool) -> None:
     from node.admin import files
 
     compiled = documents.compile_file(path)
-    parts = {"policy": compiled.policy, "directory": compiled.directory}
+    parts = compiled.parts
     with files.explained("make", out):
         out.mkdir(parents=True, exist_ok=True)
     for name, data in parts.items():
