@@ -5,15 +5,15 @@ Events of the gossip core come in, are made durable, and mark what has to be wor
 """
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Sequence
 from ipaddress import ip_address
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from crypto.clock import Interval
 from crypto.errors import HedgerowError, LocalError, PeerError
 from crypto.invite import Bootstrap
-from crypto.objects import Device
-from crypto.signing import ObjectType
+from crypto.objects import Device, Sponsor
+from crypto.signing import ObjectType, decode
 from crypto.trust import ReadyBundle
 from gossip import events
 from gossip.events import Address, Event
@@ -32,8 +32,15 @@ URGENT = frozenset({ObjectType.REVOKE, ObjectType.ROOT})
 # Heads that ask for more than this are for later programs.
 CLIENT_VERSION = 1
 
+# Beyond this the file is rid of what was replaced, or a member that dates its word back again and
+# again would fill the disk.
+REPLACED_MAX = 1_024
+
 OBSERVATIONS_MAX = 16
 FAILURES_SHOWN_MAX = 3
+
+Kept: TypeAlias = tuple[str, bytes, bytes]
+"""One object on disk: type, id, and the bytes as received."""
 
 
 class TrustUser(Protocol):
@@ -80,6 +87,7 @@ class Mesh:
         self._device = restored.device
         self._observed: dict[str, None] = {}
         self._unsaved = False
+        self._written, self._written_max = 0, REPLACED_MAX
         self._changed = asyncio.Event()
         self._urgent = asyncio.Event()
         self._log = log.get("mesh")
@@ -122,7 +130,7 @@ class Mesh:
         """Take one event of the gossip core. What it brought is durable when this returns."""
         match event:
             case events.ObjectAdmitted(kind, object_id, raw):
-                self._save([(str(kind), object_id, raw)])
+                self._save(self._worth_keeping(kind, object_id, raw))
                 self.touch(urgent=kind in URGENT)
             case events.PartAdmitted(digest, data):
                 self._save_part(digest, data)
@@ -146,7 +154,23 @@ class Mesh:
             case events.Synced():
                 self._log.debug("in step with a peer")
 
-    def _save(self, objects: Iterable[tuple[str, bytes, bytes]]) -> None:
+    def _worth_keeping(self, kind: ObjectType, object_id: bytes, raw: bytes) -> list[Kept]:
+        """Return what an object adds on disk.
+
+        Whoever holds an invite can make any number of devices, so one is kept only with the word
+        of the member that lets it in. This device's own was kept when it joined.
+        """
+        found = [(str(kind), object_id, raw)]
+        if kind is ObjectType.DEVICE and self.trust.is_pending(object_id):
+            return []
+        if kind is ObjectType.SPONSOR:
+            device_id = Sponsor.from_payload(decode(raw).payload).device
+            device = self.trust.raw(device_id)
+            if device is not None:
+                found.insert(0, (str(ObjectType.DEVICE), device_id, device))
+        return found
+
+    def _save(self, objects: Sequence[Kept]) -> None:
         """Keep objects. A disk that does not take them is an alarm; what they say holds anyway."""
         try:
             with self.store.transaction():
@@ -156,6 +180,9 @@ class Mesh:
         except StateError as error:
             self._unsaved = True
             self.alarms.stand_error("state-not-saved", error)
+        self._written += len(objects)
+        if self._written > self._written_max:
+            self._tidy()
 
     def _save_part(self, digest: bytes, data: bytes) -> None:
         try:
@@ -276,12 +303,23 @@ class Mesh:
         return now is not None and now.head_id == ready.head_id
 
     def _tidy(self) -> None:
-        """Forget on disk what trust has forgotten: replaced heads and their parts."""
-        kept = {object_id for _, object_id, _ in self.trust.objects()}
+        """Make the file hold what trust holds: no replaced objects, and all that were settled.
+
+        This device's own object stays whatever took its place: a start begins with it.
+        """
+        held = {key: (str(kind), key, raw) for kind, key, raw in self.trust.objects()}
+        self._written, self._written_max = 0, max(REPLACED_MAX, len(held))
         try:
             with self.store.transaction():
-                gone = [key for _, key, _ in self.store.objects() if key not in kept]
-                self.store.drop_objects(gone)
+                on_disk = {key for _, key, _ in self.store.objects()}
+                own = self.store.get(restore.DEVICE)
+                self.store.drop_objects(on_disk - held.keys() - {own})
+                lacking = held.keys() - on_disk
+                self.store.add_objects(
+                    kept
+                    for key, kept in held.items()
+                    if key in lacking and not self.trust.is_pending(key)
+                )
                 self.store.keep_parts(digest for digest, _ in restore.known_parts(self.trust))
         except StateError as error:
             self.alarms.stand_error("state-not-saved", error)

@@ -138,10 +138,16 @@ class Store:
         self.put(key, value.to_bytes(8, "big", signed=True))
 
     def add_objects(self, objects: Iterable[tuple[str, bytes, bytes]]) -> None:
-        """Keep signed objects: type, id, bytes as received. Known ones are left as they are."""
+        """Keep signed objects: type, id, bytes as received.
+
+        The id is that of the payload. Another copy of one, signed by others, takes the place of
+        the one before: it was admitted because its signers count and the others' do not any more.
+        """
         with self.transaction():
             self._db.executemany(
-                "INSERT OR IGNORE INTO objects (type, id, raw) VALUES (?, ?, ?)", objects
+                "INSERT INTO objects (type, id, raw) VALUES (?, ?, ?)"
+                " ON CONFLICT (id) DO UPDATE SET raw = excluded.raw WHERE raw <> excluded.raw",
+                objects,
             )
 
     def objects(self) -> tuple[tuple[str, bytes, bytes], ...]:

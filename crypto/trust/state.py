@@ -277,6 +277,10 @@ class Trust:
         nodes = self._tables.enrolment.of(device_id)
         return nodes[0].newest.device if nodes else None
 
+    def is_pending(self, object_id: bytes) -> bool:
+        """Say whether this is a device object that came with a ticket and nobody has let in."""
+        return object_id in self._tables.register.pending
+
     def ticket(self, ticket_id: bytes) -> Ticket | None:
         """Return a ticket by its object id, whether it still enrols or not."""
         kept = self._tables.register.tickets.get(ticket_id)
