@@ -139,6 +139,7 @@ class Admission:
             core.count("hellos_by_strangers")
             core.prober.catch_up(now)
             return
+        # Asked before the reply makes `source` an address we have sent to.
         unsolicited = core.paths.contacted.is_unsolicited(now, source)
         self._take(now, opened)
         body = hello.ReplyBody(
@@ -149,6 +150,7 @@ class Admission:
         )
         self._reply(now, source, opened, body)
         core.paths.heard(now, opened.device_id, source)
+        core.paths.question(now, opened.device_id, source)
         if unsolicited:
             core.record.dialled(now)
 

@@ -264,6 +264,8 @@ class Machine:
         for message in messages:
             if core.may_talk(sender):
                 self._handlers[type(message)](now, sender, source, message)
+        if core.may_talk(sender):
+            core.paths.question(now, sender, source)
 
     def _on_alone(self, now: float) -> None:
         core = self._core

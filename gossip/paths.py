@@ -143,15 +143,21 @@ class Paths:
     # What happened.
 
     def heard(self, now: float, device_id: bytes, source: Address) -> None:
-        """Note an authentic datagram; an address it has not come from before must prove itself."""
+        """Note an authentic datagram and where it came from."""
         self._core.heard_at = self._now = now
         path = self._path(device_id)
         if path.address == source:
             path.heard_at = now
-            if path.proven:
-                return
         elif not path.proven:
             path.address, path.heard_at = source, now
+            if self.contacted.is_unsolicited(now, source):
+                self._core.record.dialled(now)
+
+    def question(self, now: float, device_id: bytes, source: Address) -> None:
+        """Ask for proof of an address a datagram came from, unless what it said has proven it."""
+        path = self._path(device_id)
+        if path.proven and path.address == source:
+            return
         if now - path.challenged_at >= CHALLENGE_GAP_SECONDS:
             self._challenge(now, device_id, source)
             path.challenges = 1
@@ -253,7 +259,7 @@ class Paths:
         quick = step < len(delays)
         addresses = self._candidates(device_id, path, quick=quick)
         if addresses:
-            self._core.admission.greet(now, device_id, addresses)
+            self._knock(now, device_id, addresses, first=step == 0)
         elif device_id not in self._wanted:
             # Nothing was sent, so nothing has to be waited for before the next attempt.
             path.step, path.started_at = None, float("-inf")
@@ -294,6 +300,16 @@ class Paths:
         self._core.timers.set(KEEP, now + self._core.config.keepalive_retry_seconds, device_id)
 
     # Inside.
+
+    def _knock(
+        self, now: float, device_id: bytes, addresses: list[Address], *, first: bool
+    ) -> None:
+        """Try addresses: first with a ping, a tenth of a hello, for it may know our record."""
+        if first and device_id not in self._wanted and self._core.sessions.knows(device_id):
+            for address in addresses:
+                self._core.prober.challenge(now, device_id, address)
+        else:
+            self._core.admission.greet(now, device_id, addresses)
 
     def _challenge(self, now: float, device_id: bytes, address: Address) -> None:
         path = self._path(device_id)

@@ -160,7 +160,7 @@ class Prober:
             self._ping(now, seq, target, address)
 
     def contacted(self, target: bytes, round_trip: float) -> None:
-        """Note that a member answered a hello: it is alive, and asked-for pings are done."""
+        """Note that a member answered a hello or a ping: whatever waited for that is done."""
         self._measured(round_trip)
         for seq, probe in list(self._probes.items()):
             if probe.target == target:
@@ -190,16 +190,13 @@ class Prober:
         if sent is None or sent.target != sender:
             return
         round_trip = now - sent.sent_at
-        self._measured(round_trip)
         self._core.paths.proved(now, sender, sent.address, round_trip)
         self._core.record.observed(now, sender, ack.observed)
-        if ack.seq in self._probes:
-            self._succeeded(ack.seq)
+        self.contacted(sender, round_trip)
         relayed = self._relayed.pop(ack.seq, None)
         if relayed is not None:
             self._core.timers.cancel(NACK, _key(ack.seq))
             self._core.transport.send(now, relayed.asker, m.RelayedAck(relayed.seq))
-        self._answer(ack.seq, round_trip)
         self._core.reconciler.compare(now, sender, ack.fingerprint)
 
     def on_request(self, now: float, sender: bytes, request: m.PingRequest) -> None:

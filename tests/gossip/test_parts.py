@@ -214,6 +214,7 @@ def test_a_lost_challenge_is_sent_again() -> None:
     seen: list[float] = []
     founder.host.on_send = lambda now, target: seen.append(now) if target == elsewhere else None
     core.paths.heard(town.world.now, other.id, elsewhere)
+    core.paths.question(town.world.now, other.id, elsewhere)
     founder.host.arm()
     other.crash()
     town.run(5.0)

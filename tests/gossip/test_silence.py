@@ -127,8 +127,7 @@ def test_t05_nothing_captured_before_a_restart_works_after_it() -> None:
     town.world.observer = lambda _now, _source, target, data: (
         captured.append(data) if target == founder.address else None
     )
-    other.machine._core.paths.forget(founder.id)
-    other.do(lambda machine, now: machine.ping(now, founder.id, 1))
+    other.machine._core.admission.greet(town.world.now, founder.id, [founder.address])
     town.run(10.0)
     town.world.observer = None
     assert {data[0] for data in captured} >= {hello.HELLO, DATA}
@@ -146,8 +145,7 @@ def test_t05_nothing_made_for_one_member_works_at_another() -> None:
     town.world.observer = lambda _now, _source, target, data: (
         captured.append(data) if target == founder.address else None
     )
-    other.machine._core.paths.forget(founder.id)
-    other.do(lambda machine, now: machine.ping(now, founder.id, 1))
+    other.machine._core.admission.greet(town.world.now, founder.id, [founder.address])
     town.run(10.0)
     town.world.observer = None
     assert captured
