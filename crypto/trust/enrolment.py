@@ -12,7 +12,7 @@ take along whoever once came in through it. But it ranks behind all that others 
 that the thief of a device and of an invite cannot date himself before an honest device.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
 from typing import TypeAlias
@@ -69,6 +69,8 @@ class Enrolment:
         displaced: Enrolments that came after their ticket's last use.
         settled: Ids of the devices that the directory settles.
         closed: Object ids of the tickets that enrol nobody else.
+        owners: Whom the directory says devices belong to, by device id, and by name where it
+            names no device.
     """
 
     def __init__(self, register: Register, roots: Roots, revocations: Revocations) -> None:
@@ -79,6 +81,7 @@ class Enrolment:
         self.displaced: set[NodeId] = set()
         self.settled: frozenset[bytes] = frozenset()
         self.closed: frozenset[bytes] = frozenset()
+        self.owners: Mapping[bytes | str, str] = {}
         self._used: dict[bytes, int] = {}
         self._last: dict[bytes, Rank] = {}
         self._ends: dict[bytes, float | None] = {}
@@ -108,6 +111,21 @@ class Enrolment:
         return self._revocations.is_revoked(
             RevokeKind.DEVICE, node.id.device_id, self.exists_since(node)
         )
+
+    def has_given_name(self, node: Node) -> bool:
+        """Say whether a registrar gave the device its name, with its object or its ticket."""
+        ticket = self._register.tickets.get(node.id.ticket)
+        return ticket is None or ticket.ticket.name is not None
+
+    def owners_of(self, node: Node) -> tuple[str, ...]:
+        """Return every user that the device belongs to, by its object and by the directory.
+
+        When one of them leaves, it is out: the policy may know it as the device of any of them.
+        """
+        device = node.newest.device
+        named = self.owners.get(device.name) if self.has_given_name(node) else None
+        owners = (device.owner, self.owners.get(device.device_id), named)
+        return tuple(dict.fromkeys(owner for owner in owners if owner))
 
     def authority_end(self, signers: frozenset[bytes]) -> float | None:
         """Return from when these registrar keys have no say; None while they have.
@@ -202,12 +220,13 @@ class Enrolment:
 
     def _sponsor_cut(self, node: Node) -> float | None:
         """Return from when a sponsor has no say: it is revoked, or the user it belongs to."""
-        owner = node.newest.device.owner
         of_device = self._revocations.cut(
             RevokeKind.DEVICE, node.id.device_id, self.exists_since(node)
         )
-        of_owner = self._revocations.cut(RevokeKind.USER, owner) if owner else None
-        return earliest((of_device, of_owner))
+        owners = self.owners_of(node)
+        return earliest(
+            (of_device, *(self._revocations.cut(RevokeKind.USER, owner) for owner in owners))
+        )
 
     def _has_ended(self, node: Node, at: int) -> bool:
         """Say whether all that the sponsor ever was had expired by then.

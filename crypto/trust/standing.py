@@ -111,9 +111,8 @@ class Standing:
     def has_authoritative_name(self, node: Node) -> bool:
         """Say whether the mesh's admins gave the device its name."""
         device = node.newest.device
-        if device.ticket is None or self.pins.get(device.name) == device.device_id:
-            return True
-        return self._register.tickets[device.ticket].ticket.name is not None
+        pinned = self.pins.get(device.name) == device.device_id
+        return pinned or self._enrolment.has_given_name(node)
 
     # How it is worked out.
 
@@ -162,8 +161,9 @@ class Standing:
         device = node.newest.device
         if self._enrolment.is_revoked(node):
             return REVOKED
-        if device.owner and self._revocations.is_revoked(RevokeKind.USER, device.owner):
-            return f"its owner {device.owner} is revoked"
+        for owner in self._enrolment.owners_of(node):
+            if self._revocations.is_revoked(RevokeKind.USER, owner):
+                return f"its owner {owner} is revoked"
         if device.address4 not in self._roots.newest.pool4:
             return f"{device.address4} is outside the mesh's pool {self._roots.newest.pool4}"
         if device.not_after is not None and now.may_have_reached(device.not_after):

@@ -75,6 +75,11 @@ class Tables:
         }
         self.enrolment.settled = frozenset(pins.values())
         self.enrolment.closed = frozenset(directory.closed_tickets)
+        self.enrolment.owners = {
+            entry.device_id or name: entry.owner
+            for name, entry in directory.devices.items()
+            if entry.owner is not None
+        }
         self.standing.pins = pins
         for kept in list(self.register.pending.values()):
             if kept.node.device_id in self.enrolment.settled and self.register.has_device_room():
