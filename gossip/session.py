@@ -21,6 +21,9 @@ DATA: Final = 0xAA
 WINDOW_BITS: Final = 2_048
 _KEY: Final = 32
 _NAME: Final = 8
+CHANNELS_PER_PEER_MAX: Final = 32
+"""Channels kept of one member, those of its earlier keys too; the oldest go first."""
+
 HEADER_BYTES: Final = 1 + _NAME + 8
 FRAME_BYTES_MAX: Final = limits.DATAGRAM_BYTES_MAX - HEADER_BYTES - TAG_BYTES
 _MASK: Final = (1 << WINDOW_BITS) - 1
@@ -110,7 +113,7 @@ class Sessions:
         self._changed_at = 0.0
         self._peers: dict[bytes, _Peer] = {}
         self._tags: dict[bytes, tuple[bytes, bytes]] = {}
-        self._channels: dict[tuple[bytes, bytes, bytes], Channel] = {}
+        self._channels: dict[bytes, dict[tuple[bytes, bytes], Channel]] = {}
 
     @property
     def public(self) -> bytes:
@@ -136,7 +139,9 @@ class Sessions:
     def set_peer(self, now: float, device_id: bytes, public: bytes, *, rebooted: bool) -> None:
         """Take the session key of a member's newest record.
 
-        After a reboot the key before is dead at once: what was sealed with it is a replay.
+        After a reboot the key before is dead at once: what was sealed with it is a replay. A key
+        may come back: a hello brings a new one, an older record that is only now heard of the one
+        before, and the newest record the new one again. Then it goes on where it was.
         """
         peer = self._peers.get(device_id)
         if peer is None:
@@ -206,8 +211,9 @@ class Sessions:
         return None
 
     def _channel(self, own: SessionKey, device_id: bytes, public: bytes) -> Channel | None:
-        name = (device_id, own.public, public)
-        channel = self._channels.get(name)
+        name = (own.public, public)
+        channels = self._channels.setdefault(device_id, {})
+        channel = channels.get(name)
         if channel is None:
             try:
                 secret = x25519(own.private, public)
@@ -217,7 +223,9 @@ class Sessions:
                 self._key(secret, (own.public, public), (self._device_id, device_id)),
                 self._key(secret, (public, own.public), (device_id, self._device_id)),
             )
-            self._channels[name] = channel
+            channels[name] = channel
+            if len(channels) > CHANNELS_PER_PEER_MAX:
+                del channels[next(iter(channels))]
         return channel
 
     def _key(self, secret: bytes, keys: tuple[bytes, bytes], ids: tuple[bytes, bytes]) -> bytes:
@@ -235,11 +243,10 @@ class Sessions:
         if self._old is None:
             return
         gone, self._old = self._old.public, None
-        for name in [name for name in self._channels if name[1] == gone]:
-            del self._channels[name]
+        for channels in self._channels.values():
+            for name in [name for name in channels if name[0] == gone]:
+                del channels[name]
 
     def _drop_key(self, device_id: bytes, public: bytes) -> None:
+        """Accept nothing under a key any more. Its channels stay, for should it come back."""
         self._tags.pop(self._tag(device_id, public), None)
-        for own in (self._own, self._old):
-            if own is not None:
-                self._channels.pop((device_id, own.public, public), None)

@@ -6,7 +6,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gossip import limits
-from gossip.session import DATA, FRAME_BYTES_MAX, HEADER_BYTES, WINDOW_BITS, ReplayWindow, Sessions
+from gossip.session import (
+    CHANNELS_PER_PEER_MAX,
+    DATA,
+    FRAME_BYTES_MAX,
+    HEADER_BYTES,
+    WINDOW_BITS,
+    ReplayWindow,
+    Sessions,
+)
 
 MESH = bytes(range(32))
 ALICE, BOB, EVE = b"A" * 32, b"B" * 32, b"E" * 32
@@ -234,3 +242,39 @@ def test_a_huge_counter_costs_no_memory() -> None:
     assert not window.is_new(2**63)
     assert not window.is_new(5)
     assert window.is_new(2**63 - 1)
+
+
+def counter_of(data: bytes) -> int:
+    """Return the counter of a datagram, with its key the nonce."""
+    return int.from_bytes(data[9:HEADER_BYTES], "little")
+
+
+def test_a_key_that_comes_back_never_sees_a_counter_twice() -> None:
+    """A hello, then a record from before the hello, then the record of now: one key, one count."""
+    alice, bob = pair()
+    first = counter_of(sealed(alice, BOB))
+    alice.set_peer(1.0, BOB, sessions(BOB, life=0).public, rebooted=True)
+    sealed(alice, BOB)
+    alice.set_peer(2.0, BOB, bob.public, rebooted=True)
+    assert counter_of(sealed(alice, BOB)) > first
+
+
+def test_t05_a_key_that_comes_back_does_not_bring_replays_back() -> None:
+    """What was received under a key stays received, however often the key changes in between."""
+    alice, bob = pair()
+    data = sealed(bob, ALICE)
+    assert alice.open(data) is not None
+    for life in (0, 2, 3):
+        alice.set_peer(1.0, BOB, sessions(BOB, life=life).public, rebooted=True)
+    alice.set_peer(2.0, BOB, bob.public, rebooted=True)
+    assert alice.open(data) is None
+    assert alice.open(sealed(bob, ALICE, b"next")) == (BOB, b"next")
+
+
+def test_a_member_that_names_many_keys_is_kept_in_bounds() -> None:
+    """Of its keys' channels only so many are kept."""
+    alice = sessions(ALICE)
+    for life in range(3 * CHANNELS_PER_PEER_MAX):
+        alice.set_peer(0.0, BOB, sessions(BOB, life=life).public, rebooted=True)
+        sealed(alice, BOB)
+    assert len(alice._channels[BOB]) == CHANNELS_PER_PEER_MAX
