@@ -15,6 +15,7 @@ import argparse
 import contextlib
 import json
 import resource
+import signal
 import statistics
 import subprocess
 import sys
@@ -92,6 +93,8 @@ def main() -> int:
         help="seconds at most for the machine to be idle before each turn (default 5)",
     )
     arguments = parser.parse_args()
+    # An ended benchmark takes its namespaces and tunnels with it.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     begin = time.monotonic()
     results = measure(arguments.rounds, arguments.seconds, arguments.wait)
     took = time.monotonic() - begin

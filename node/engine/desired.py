@@ -1,10 +1,10 @@
 """What the kernel should hold: the records between the engine and the kernel drivers.
 
 The engine computes a `Desired` as a pure function of verified state and time; the drivers in
-node/kernel make the kernel hold it and apply only the difference (design.md section 1).
+node/kernel make the kernel hold it and apply only the difference.
 
 Every dynamic permission carries its deadline down to the kernel, so it ends on time even when no
-daemon runs. The firewall plan is the table of facts/trust.md section 2.5, once per direction:
+daemon runs. The firewall plan is three tables, once per direction:
 
     peer address -> class      which peers hold equal grants
     class, port  -> grant id   what a class may reach

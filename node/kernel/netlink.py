@@ -1,15 +1,19 @@
 """The one place that imports pyroute2: sockets, and what its errors mean.
 
-pyroute2's asynchronous classes work only on the stock event loop, never under uvloop
-(facts/libraries.md section 0).
+pyroute2's asynchronous classes work only on the stock event loop: under uvloop they fail, because
+it has no netlink sockets.
 """
 
 from contextlib import AbstractAsyncContextManager
 from typing import Any, cast
 
-from pyroute2 import AsyncIPRoute
-from pyroute2.netlink.exceptions import NetlinkError
-from pyroute2.netlink.generic.wireguard import AsyncWireGuard
+from node import lean
+
+lean.bare("pyroute2")
+
+from pyroute2.iproute.linux import AsyncIPRoute  # noqa: E402 - only once the package is bare
+from pyroute2.netlink.exceptions import NetlinkError  # noqa: E402
+from pyroute2.netlink.generic.wireguard import AsyncWireGuard  # noqa: E402
 
 __all__ = ["NetlinkError", "code", "route_socket", "wireguard_socket"]
 

@@ -224,8 +224,8 @@ def _sink(machine: Machine, family: int, proto: int) -> socket.socket:
 
 
 @pytest.mark.parametrize("proto", [GRE, 253], ids=["gre", "unknown"])
-def test_t74_bytes_of_other_protocols_are_never_ports(pair: Pair, family: int, proto: int) -> None:
-    """T74: where a port would stand in TCP, 80 means nothing in a protocol without ports."""
+def test_bytes_of_other_protocols_are_never_ports(pair: Pair, family: int, proto: int) -> None:
+    """Where a port would stand in TCP, 80 means nothing in a protocol without ports."""
     a, b = pair
     a.namespace.wait(a.firewall.remove)
     granted = direction(a, [(TCP, 80, 80, IN, None), (UDP, 80, 80, IN + 1, None)])
@@ -240,8 +240,8 @@ def test_t74_bytes_of_other_protocols_are_never_ports(pair: Pair, family: int, p
     assert received(sink) is not None
 
 
-def test_t74_fragments_are_judged_whole(pair: Pair, family: int) -> None:
-    """T74: a datagram in fragments passes by its port and is refused by its port."""
+def test_fragments_are_judged_whole(pair: Pair, family: int) -> None:
+    """A datagram in fragments passes by its port and is refused by its port."""
     a, b = pair
     a.namespace.wait(a.firewall.remove)
     b.grant(direction(a, [(UDP, 80, 80, IN, None)]))
@@ -253,8 +253,8 @@ def test_t74_fragments_are_judged_whole(pair: Pair, family: int) -> None:
         assert (found is not None) is allowed
 
 
-def test_t74_a_packet_without_a_next_header_is_dropped(pair: Pair) -> None:
-    """T74: an IPv6 packet that ends before any protocol (RFC 8200 section 4.7) is no TCP."""
+def test_a_packet_without_a_next_header_is_dropped(pair: Pair) -> None:
+    """An IPv6 packet that ends before any protocol (RFC 8200 section 4.7) is no TCP."""
     a, b = pair
     a.namespace.wait(a.firewall.remove)
     b.grant(direction(a, [(TCP, 80, 80, IN, None), (TCP, None, None, IN + 1, None)]))
@@ -264,8 +264,8 @@ def test_t74_a_packet_without_a_next_header_is_dropped(pair: Pair) -> None:
     assert b.count("granted_in") == 0
 
 
-def test_t74_sctp_ports_are_ports(pair: Pair, family: int) -> None:
-    """T74: SCTP, which the kernel parses, is judged by its destination port."""
+def test_sctp_ports_are_ports(pair: Pair, family: int) -> None:
+    """SCTP, which the kernel parses, is judged by its destination port."""
     a, b = pair
     a.namespace.wait(a.firewall.remove)
     b.grant(direction(a, [(SCTP, 80, 80, IN, None), (TCP, 81, 81, IN + 1, None)]))

@@ -1,4 +1,4 @@
-"""Addresses of the mesh exist on the tunnel only, and strangers get no answer (T09)."""
+"""Addresses of the mesh exist on the tunnel only, and strangers get no answer."""
 
 import contextlib
 import socket
@@ -65,8 +65,8 @@ def silent(sink: socket.socket) -> bool:
     return False
 
 
-def test_t09_another_members_source_inside_a_tunnel_is_dropped(pair: Pair) -> None:
-    """T09: WireGuard drops a packet whose inner source is not the sender's own address."""
+def test_another_members_source_inside_a_tunnel_is_dropped(pair: Pair) -> None:
+    """WireGuard drops a packet whose inner source is not the sender's own address."""
     a, b = pair
     sink = b.namespace.udp(str(b.address4), 53)
     own = datagram(str(a.address4), str(b.address4), 53)
@@ -80,8 +80,8 @@ def test_t09_another_members_source_inside_a_tunnel_is_dropped(pair: Pair) -> No
     assert b.count("denied_in") == before
 
 
-def test_t09_another_members_ipv6_source_is_dropped(pair: Pair) -> None:
-    """T09: the same over IPv6."""
+def test_another_members_ipv6_source_is_dropped(pair: Pair) -> None:
+    """The same over IPv6."""
     a, b = pair
     sink = b.namespace.udp(str(b.address6), 53)
     send(a, datagram6(str(a.address6), str(b.address6), 53), a.interface, str(b.address6))
@@ -90,8 +90,8 @@ def test_t09_another_members_ipv6_source_is_dropped(pair: Pair) -> None:
     assert silent(sink)
 
 
-def test_t09_a_mesh_source_from_the_lan_is_dropped(pair: Pair) -> None:
-    """T09: a neighbour who sends with a member's address from outside the tunnel is dropped."""
+def test_a_mesh_source_from_the_lan_is_dropped(pair: Pair) -> None:
+    """A neighbour who sends with a member's address from outside the tunnel is dropped."""
     a, b = pair
     sinks = [b.namespace.udp(b.underlay, 53), b.namespace.udp("2001:db8::2", 53)]
     send(a, datagram(a.underlay, b.underlay, 53), "eth0", b.underlay)
@@ -102,8 +102,8 @@ def test_t09_a_mesh_source_from_the_lan_is_dropped(pair: Pair) -> None:
     assert all(silent(sink) for sink in sinks)
 
 
-def test_t09_the_mesh_address_is_not_reachable_from_the_lan(pair: Pair) -> None:
-    """T09: Linux answers for any address on any interface; this one it does not answer for."""
+def test_the_mesh_address_is_not_reachable_from_the_lan(pair: Pair) -> None:
+    """Linux answers for any address on any interface; this one it does not answer for."""
     a, b = pair
     sinks = [b.namespace.udp(str(b.address4), 53), b.namespace.udp(str(b.address6), 53)]
     a.namespace.run("ip", "route", "replace", f"{b.address4}/32", "via", b.underlay)

@@ -17,7 +17,7 @@ ICMP = 1
 ICMPV6 = 58
 
 # The kernel reads ports only of protocols it parses; `th dport` on any other protocol would read
-# two bytes of something else as a port (Nebula issue 1840, facts/trust.md T74).
+# two bytes of something else as a port (Nebula issue 1840).
 PORT_PROTOCOLS = frozenset({TCP, UDP, SCTP})
 
 

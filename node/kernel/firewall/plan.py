@@ -1,13 +1,13 @@
 """The firewall's table without its elements, as text for `nft -f -`.
 
-Pure: same input, same text. The layout follows facts/trust.md section 2.5:
+Pure: same input, same text. Why it is laid out so: docs/adr/0004.
 
     input, output     base chains; they touch nothing but packets of the tunnel
     in_tun, out_tun   one hash lookup in `live`, every packet, both directions; else slow path
     in_slow, out_slow look the grant up again, mark the connection, look in `live` again; else
                       end the flow so that its user notices
-    guard, guard_out  the mesh's addresses exist only on the tunnel
-    demux_in, _out    one visible port for WireGuard and the control socket (design.md section 6)
+    guard             with rules in output and forward: the mesh is on the tunnel only
+    demux_in, _out    one visible port for WireGuard and the control socket (docs/adr/0005)
 
 The tunnel's peer is `ip saddr` on the way in and `ip daddr` on the way out, in both directions of
 a connection, and WireGuard's allowed-ips vouch for it; so one lookup of (peer, connection mark)
@@ -58,7 +58,6 @@ COUNTERS = (
 # comes before it and the input rewrite after it, so that it sees one flow on the visible port.
 CHAINS = {
     "guard": "type filter hook prerouting priority -300; policy accept;",
-    "guard_out": "type filter hook postrouting priority -300; policy accept;",
     "demux_out": "type filter hook output priority -310; policy accept;",
     "demux_in": "type filter hook prerouting priority -150; policy accept;",
     "input": "type filter hook input priority 0; policy accept;",
@@ -128,13 +127,14 @@ def render_remove(table: str) -> str:
 def _rules(plan: FirewallPlan) -> dict[str, tuple[str, ...]]:
     tunnel = f'"{plan.interface}"'
     return {
-        **_guard_rules(plan, tunnel),
+        "guard": _guard_rules(plan, tunnel),
         **_demux_rules(plan, tunnel),
         "input": (f"iifname {tunnel} goto in_tun",),
-        "output": (f"oifname {tunnel} goto out_tun",),
+        "output": (f"oifname {tunnel} goto out_tun", *_leak_rules(plan), *_silence_rules(plan)),
         "forward": (
             f'iifname {tunnel} counter name "forwarded" drop',
             f'oifname {tunnel} counter name "forwarded" drop',
+            *_leak_rules(plan),
         ),
         "in_tun": (*_live("saddr"), "goto in_slow"),
         "out_tun": (*_live("daddr"), "goto out_slow"),
@@ -231,28 +231,41 @@ def _out_slow(plan: FirewallPlan) -> tuple[str, ...]:
     )
 
 
-# Both run on every packet of the machine, so what is seldom true and cheap to ask comes first.
-def _guard_rules(plan: FirewallPlan, tunnel: str) -> dict[str, tuple[str, ...]]:
+# These run on every packet of the machine, so what is seldom true and cheap to ask comes first.
+def _guard_rules(plan: FirewallPlan, tunnel: str) -> tuple[str, ...]:
     spoofed = 'iifname != "lo" counter name "spoofed" drop'
-    leaked = f'oifname != {tunnel} oifname != "lo" counter name "leaked" drop'
-    guard = [
+    rules = (
         f"iifname {tunnel} accept",
         f"ip saddr {plan.pool4} {spoofed}",
         f"ip6 saddr {plan.pool6} {spoofed}",
         # Linux answers for any of its addresses on any interface; the grants stand on one.
         f"ip daddr {plan.address4} {spoofed}",
         f"ip6 daddr {plan.address6} {spoofed}",
-    ]
-    guard_out = [f"ip daddr {plan.pool4} {leaked}", f"ip6 daddr {plan.pool6} {leaked}"]
-    control = plan.control_port
-    if control is not None:
-        # Nothing outside is ever told the inner port, and the visible one is rewritten later.
-        guard.append(f"udp dport {control} fib daddr type local {spoofed}")
-        # While no daemon runs the kernel would say so to every scanner, and name the inner port:
-        # the quoted datagram's port, after 8 bytes of ICMP and an IP header.
-        guard_out.append(f"icmp type destination-unreachable @th,240,16 {control} drop")
-        guard_out.append(f"icmpv6 type destination-unreachable @th,400,16 {control} drop")
-    return {"guard": tuple(guard), "guard_out": tuple(guard_out)}
+    )
+    if plan.control_port is None:
+        return rules
+    # Nothing outside is ever told the inner port, and the visible one is rewritten later.
+    return (*rules, f"udp dport {plan.control_port} fib daddr type local {spoofed}")
+
+
+def _leak_rules(plan: FirewallPlan) -> tuple[str, str]:
+    """Return what stops a packet for the mesh that is leaving by another interface."""
+    leaked = 'oifname != "lo" counter name "leaked" drop'
+    return (f"ip daddr {plan.pool4} {leaked}", f"ip6 daddr {plan.pool6} {leaked}")
+
+
+def _silence_rules(plan: FirewallPlan) -> tuple[str, ...]:
+    """Return what keeps the machine from telling a scanner that no daemon runs.
+
+    The kernel would report the port as unreachable, and name the inner one: in the quoted
+    datagram, after 8 bytes of ICMP and an IP header.
+    """
+    if plan.control_port is None:
+        return ()
+    return (
+        f"icmp type destination-unreachable @th,240,16 {plan.control_port} drop",
+        f"icmpv6 type destination-unreachable @th,400,16 {plan.control_port} drop",
+    )
 
 
 def _demux_rules(plan: FirewallPlan, tunnel: str) -> dict[str, tuple[str, ...]]:
