@@ -38,3 +38,26 @@ def test_what_is_not_toml_is_said(tmp_path: Path) -> None:
     path.write_text("port = \n")
     with pytest.raises(SettingsError, match="line 1"):
         settings.load(path)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "port = true",
+        "port = 0",
+        "port = 1.5",
+        "clock_skew_seconds = true",
+        "clock_skew_seconds = nan",
+        "clock_skew_seconds = -1",
+        'socket_group = ""',
+        "socket_group = 7",
+        'firewall_table = "a b"',
+        'firewall_table = "9lives"',
+    ],
+)
+def test_what_is_no_such_value_is_refused(line: str, tmp_path: Path) -> None:
+    """Type and range of each setting are checked, and the message names it."""
+    path = tmp_path / "s.toml"
+    path.write_text(line + "\n")
+    with pytest.raises(SettingsError, match=line.partition(" ")[0]):
+        settings.load(path)
