@@ -2,17 +2,30 @@
 
 import sys
 
-import structlog
-from structlog.typing import FilteringBoundLogger, Processor
+from node import lean
+
+# It would draw tracebacks with it, and the values of local variables in them: keys, here.
+with lean.without("rich"):
+    import structlog
+    from structlog.tracebacks import ExceptionDictTransformer
+    from structlog.typing import FilteringBoundLogger, Processor
 
 
 def configure(*, json: bool = False, debug: bool = False) -> None:
     """Set up logging for this process."""
     render: list[Processor]
     if json:
-        render = [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()]
+        tracebacks = ExceptionDictTransformer(show_locals=False)
+        render = [
+            structlog.processors.ExceptionRenderer(tracebacks),
+            structlog.processors.JSONRenderer(),
+        ]
     else:
-        render = [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
+        render = [
+            structlog.dev.ConsoleRenderer(
+                colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
+            )
+        ]
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,

@@ -14,11 +14,14 @@ import json
 import socket
 from typing import Any, Protocol
 
-from aiohttp import web
-from aiohttp.typedefs import Handler, Middleware
-
 from crypto.errors import HedgerowError
+from node import lean
 from node.api import guard
+
+lean.bare("aiohttp")
+
+from aiohttp import web  # noqa: E402 - only once the package is bare
+from aiohttp.typedefs import Handler, Middleware  # noqa: E402
 
 BODY_BYTES_MAX = 16 * 2**20
 
