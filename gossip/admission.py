@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from crypto.errors import ConstraintError, LocalError, ObjectError, PeerError
-from crypto.objects import Device, Revoke, RevokeKind, Sponsor, parse
+from crypto.objects import Device, RevokeKind, Sponsor, parse
 from crypto.signing import ObjectType, decode, seal
 from gossip import hello, limits
 from gossip import messages as m
@@ -252,6 +252,9 @@ class Admission:
             return None
         if identity is None or core.in_force(opened.device_id):
             return None
+        if core.trust.device_state(opened.device_id, core.wall(now))[0]:
+            core.roster.look(now)
+            return None
         try:
             self._vouch(now, opened.device_id, identity)
         except PeerError as error:
@@ -279,7 +282,6 @@ class Admission:
         if opened.body.ticket is not None:
             core.intake.publish(now, opened.body.ticket)
         core.intake.publish(now, opened.body.device)
-        core.roster.look(now)
         return envelope.id
 
     def _vouch(self, now: float, device_id: bytes, identity: bytes) -> None:
@@ -298,11 +300,10 @@ class Admission:
         seeds = [core.keys.sign_seed]
         payload = sponsor.to_payload()
         core.intake.publish(now, seal(ObjectType.SPONSOR, core.own.mesh_id, payload, seeds))
+        in_force, reason = core.trust.device_state(device_id, wall)
+        if not in_force:
+            raise ConstraintError(f"the device is not in force: {reason}")
         core.roster.look(now)
-        if not core.in_force(device_id):
-            raise ConstraintError(
-                f"the device is not in force: {core.trust.device_state(device_id, wall)[1]}"
-            )
 
     def _pending(self, identity: bytes) -> Device | None:
         raw = self._core.trust.raw(identity)
@@ -314,16 +315,15 @@ class Admission:
         device = self._core.trust.device(opened.device_id)
         if device is None or device.gossip_public != opened.static_public:
             return None
-        for kind, _, raw in self._core.trust.objects():
-            revoke = parse(decode(raw)) if kind is ObjectType.REVOKE else None
-            if isinstance(revoke, Revoke) and revoke.subject == opened.device_id:
-                return hello.ReplyBody(
-                    accepted=False,
-                    observed=source,
-                    evidence=raw,
-                    reason="this device was removed from the mesh",
-                )
-        return None
+        evidence = self._core.trust.revocation(RevokeKind.DEVICE, opened.device_id)
+        if evidence is None:
+            return None
+        return hello.ReplyBody(
+            accepted=False,
+            observed=source,
+            evidence=evidence,
+            reason="this device was removed from the mesh",
+        )
 
     def _refuse(
         self, now: float, source: Address, opened: hello.Opened, body: hello.ReplyBody

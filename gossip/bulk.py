@@ -104,6 +104,9 @@ class Bulk:
             return
         pull = self._pulls.get(offer.id)
         if pull is None:
+            if self._is_full(peer):
+                core.count("pulls_over_limit")
+                return
             pull = Pull(offer.id, offer.length, is_part=False, alone=True)
             pull.sources.add(peer)
             self._start(now, pull)
@@ -183,11 +186,18 @@ class Bulk:
     def _start(self, now: float, pull: Pull) -> None:
         if pull.id in self._pulls:
             return
-        if len(self._pulls) >= limits.PULLS_MAX:
-            self._core.count("pulls_over_limit")
-            return
         self._pulls[pull.id] = pull
         self._pump(now, pull)
+
+    def _is_full(self, peer: bytes) -> bool:
+        """Say whether no object more can be pulled, or none that only this member offers.
+
+        Offers cost their maker nothing, so they must neither take all places nor any that the
+        parts of a head need: of those there are few, and policy keys have signed for them.
+        """
+        sources = [pull.sources for pull in self._pulls.values() if not pull.is_part]
+        own = sum(each == {peer} for each in sources)
+        return len(sources) >= limits.PULLS_MAX or own >= limits.PULLS_PER_PEER_MAX
 
     def _end(self, identity: bytes) -> None:
         del self._pulls[identity]

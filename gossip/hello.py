@@ -274,7 +274,10 @@ def _encode_reply(body: ReplyBody) -> bytes:
 
 def _decode_reply(plain: bytes) -> ReplyBody:
     match loads(plain, max_bytes=limits.DATAGRAM_BYTES_MAX):
-        case [bool(accepted), observed, session_key, member, evidence, str(reason)]:
+        # What people get to read of it brings no commands for their terminals.
+        case [bool(accepted), observed, session_key, member, evidence, str(reason)] if (
+            reason.isprintable()
+        ):
             return ReplyBody(
                 accepted=accepted,
                 observed=decode_address(observed),

@@ -63,8 +63,11 @@ CHUNKS_PER_REQUEST_MAX: Final = 16
 CHUNKS_IN_FLIGHT_MAX: Final = 16
 """Chunks asked for and not here yet, per holder."""
 
-PULLS_MAX: Final = 8
-"""Bulk transfers running at one time."""
+PULLS_MAX: Final = 16
+"""Objects pulled in chunks at one time. The parts of a head have places of their own."""
+
+PULLS_PER_PEER_MAX: Final = 4
+"""Of these, as many as one member alone offers."""
 
 ACCUSATIONS_PER_SUBJECT_MAX: Final = 16
 HINTS_PER_SUBJECT_MAX: Final = 3

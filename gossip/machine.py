@@ -47,6 +47,9 @@ ALONE: Final = "alone"
 TIMERS_PER_TICK_MAX: Final = 100_000
 """One tick never runs more timers than this: a bound on a loop that should end by itself."""
 
+_ASKED_ONCE: Final = frozenset({m.Ping, m.PingRequest})
+"""Answered wherever they come from, so one of each in a datagram: `source` may be anybody's."""
+
 _Handler = Callable[[float, bytes, Address, m.Message], None]
 
 
@@ -261,7 +264,12 @@ class Machine:
             core.count("frames_malformed")
             return
         core.paths.heard(now, sender, source)
+        asked: set[type] = set()
         for message in messages:
+            if type(message) in _ASKED_ONCE and type(message) in asked:
+                core.count("questions_over_limit")
+                continue
+            asked.add(type(message))
             if core.may_talk(sender):
                 self._handlers[type(message)](now, sender, source, message)
         if core.may_talk(sender):

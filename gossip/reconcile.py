@@ -239,10 +239,12 @@ class Reconciler:
             answers += self._split(item.prefix)
 
     def _compare_ids(self, item: m.RangeIds, have: list[bytes], lacking: list[bytes]) -> None:
-        theirs = set(item.ids)
-        ours = self._core.intake.ids.below(item.prefix)
-        shorts = [identity[: m.SHORT_ID_BYTES] for identity in ours]
-        have += [short for short in shorts if short not in theirs]
+        # As above: whatever a peer lists, our own ids are listed for one answer.
+        if len(have) < HAVE_MAX:
+            theirs = set(item.ids)
+            ours = self._core.intake.ids.below(item.prefix)
+            shorts = [identity[: m.SHORT_ID_BYTES] for identity in ours]
+            have += [short for short in shorts if short not in theirs]
         lacking += self._core.intake.ids.missing(item.ids)
 
     def _offer(self, now: float, peer: bytes, shorts: Iterable[bytes]) -> None:

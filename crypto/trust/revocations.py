@@ -118,6 +118,11 @@ class Revocations:
         """Say whether something that exists since then is revoked."""
         return any(self._binding(kind, subject, since))
 
+    def proof(self, kind: RevokeKind, subject: bytes | str) -> bytes | None:
+        """Return the earliest revocation of a subject, as it was received."""
+        found = self._by_subject.get((kind, subject), {}).values()
+        return min(found, key=lambda kept: kept.rank).raw if found else None
+
     def cut(self, kind: RevokeKind, subject: bytes | str, since: float = NEVER) -> float | None:
         """Return from when the revokers deny what the subject vouches for; None if they do not.
 

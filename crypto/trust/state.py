@@ -305,6 +305,10 @@ class Trust:
         """Say whether something is revoked; a device or ticket that is not known may be, too."""
         return sponsoring.is_revoked(self._tables, RevokeKind(kind), subject)
 
+    def revocation(self, kind: RevokeKind, subject: bytes | str) -> bytes | None:
+        """Return a revocation of this subject as it was received, to prove it to others."""
+        return self._tables.revocations.proof(kind, subject)
+
     def next_change(self, now: Interval) -> float | None:
         """Return the wall time, on the middle of `now`, of the next change that needs no object.
 

@@ -256,10 +256,10 @@ def test_limit_chunks_in_flight() -> None:
 def test_limit_pulls() -> None:
     """Offers beyond the number of transfers at one time are not taken up."""
     town, founder, other = two(13)
-    offers = [m.Offer(bytes([n]) * 32, 5_000) for n in range(1, limits.PULLS_MAX + 4)]
+    offers = [m.Offer(bytes([n]) * 32, 5_000) for n in range(1, limits.PULLS_PER_PEER_MAX + 4)]
     other.say(founder, *offers)
     town.run(0.002)
-    assert founder.machine.stats()["pulls"] == limits.PULLS_MAX
+    assert founder.machine.stats()["pulls"] == limits.PULLS_PER_PEER_MAX
     assert founder.count("pulls_over_limit") == 3
 
 
