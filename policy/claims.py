@@ -174,6 +174,8 @@ class Identities:
 
     def sites_of(self, subject: Subject) -> Sequence[str]:
         """Give the sites that a device is a gateway of; a name it chose itself makes it none."""
+        if not self._gateways:
+            return ()
         sites = {
             site
             for name, verdict in self._names(subject).items()

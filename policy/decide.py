@@ -28,6 +28,8 @@ from policy.conditions import (
 from policy.facts import NOTHING_KNOWN, DeviceFacts, Facts, Via
 from policy.model import Block, OnExpiry, Policy, Reason, Rule, Selector, Subject
 from policy.requirements import InPlace, InPosture, InWindow, OverPath, SeveralFactors
+from policy.selectors import Network
+from policy.sites import regions
 from policy.windows import union
 
 Flow: TypeAlias = tuple[int | None, int | None]
@@ -97,6 +99,7 @@ class Evaluator:
             for selector in block.who:
                 self._blocks[selector].append(block)
         self._conditions: dict[str, tuple[Condition, ...]] = {}
+        self._regions: dict[str, Sequence[Network]] = {}
         self._named = self._blocks.keys() | {
             selector for rule in policy.rules for selector in (*rule.sources, *rule.destinations)
         }
@@ -104,6 +107,13 @@ class Evaluator:
     def party(self, subject: Subject, moment: Moment) -> Party:
         """Judge what one end answers to."""
         return self.identities.party(subject, moment.facts, moment.now)
+
+    def regions(self, site: str) -> Sequence[Network]:
+        """Give the networks into which rules and resources cut a site."""
+        if site not in self._regions:
+            subnets = self.policy.sites[site].subnets
+            self._regions[site] = regions(subnets, self.identities.parts(site))
+        return self._regions[site]
 
     def blocked(self, *parties: Party) -> tuple[Block, Selector] | None:
         """Give the block of lowest id that matches an end, and by what, or None."""

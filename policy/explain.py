@@ -7,7 +7,8 @@ from crypto.errors import LocalError
 from crypto.objects import Directory
 from policy.decide import Decision, Evaluator, Freshness, Moment
 from policy.ends import Ends
-from policy.model import Facts, Policy, Selector, SelectorKind, Subject
+from policy.facts import Facts, Supposed
+from policy.model import Policy, Selector, SelectorKind, Subject
 from policy.selectors import DESTINATION_KINDS, SOURCE_KINDS, parse_selector
 
 _BARE_SOURCES = (SelectorKind.DEVICE, SelectorKind.USER)
@@ -26,18 +27,23 @@ def why(  # noqa: PLR0913 - one keyword for each thing a decision depends on
     subjects: Iterable[Subject] | None = None,
     freshness: Freshness = "fresh",
     expires: float | None = None,
+    facts: Facts | None = None,
+    supposed: Supposed | None = None,
 ) -> Decision:
     """Decide about a flow between names, as `decide` would between devices.
 
     Args:
-        src: `user:x`, `group:x`, `tag:x` or `device:x`; bare, a device or else a user.
-        dst: `resource:x`, `tag:x` or `device:x`; bare, a resource or else a device.
+        src: `user:x`, `group:x`, `tag:x`, `site:x` or `device:x`; bare, a device or else a user.
+        dst: `resource:x`, `tag:x`, `device:x`, `site:x` or `site:x/NETWORK`; bare, a
+            resource or else a device.
         proto: IANA protocol number.
         port: Destination port, or None where the protocol has none.
         now: The instant asked about.
         subjects: Devices known in fact, beyond those the directory declares.
         freshness: Age of the bundle.
         expires: When the bundle will expire; see `Moment`.
+        facts: What is known of the devices.
+        supposed: What to suppose of the source instead of what is known.
 
     Raises:
         LocalError: A name means nothing here.
@@ -45,11 +51,14 @@ def why(  # noqa: PLR0913 - one keyword for each thing a decision depends on
     evaluator = Evaluator(policy, directory)
     ends = Ends(evaluator, directory, subjects or ())
     names = _Names(policy, directory, ends)
-    moment = Moment(now, Facts(), freshness, expires)
+    moment = Moment(now, facts or Facts(), freshness, expires)
     source = names.find(src, SOURCE_KINDS, _BARE_SOURCES)
     destination = names.find(dst, DESTINATION_KINDS, _BARE_DESTINATIONS)
     return evaluator.decide(
-        ends.general(source, moment), ends.general(destination, moment), (proto, port), moment
+        ends.general(source, moment, supposed),
+        ends.general(destination, moment),
+        (proto, port),
+        moment,
     )
 
 
@@ -70,6 +79,7 @@ class _Names:
             | {tag for each in ends.devices.values() for tag in each.tags},
             SelectorKind.DEVICE: ends.devices.keys() | named | set(policy.resources.values()),
             SelectorKind.RESOURCE: policy.resources.keys(),
+            SelectorKind.SITE: policy.sites.keys(),
         }
 
     def find(
@@ -92,7 +102,7 @@ class _Names:
         else:
             candidates = [Selector(kind, text) for kind in bare]
         for candidate in candidates:
-            if candidate.name in self._known[candidate.kind]:
+            if candidate.base in self._known[candidate.kind]:
                 return candidate
         words = " or ".join(each.kind.word for each in candidates)
         raise LocalError(

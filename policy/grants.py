@@ -8,17 +8,23 @@ that grant anything.
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import pairwise
+from dataclasses import dataclass, field
+from itertools import pairwise, product
+from typing import Final, TypeAlias, TypeVar
 
 from crypto.clock import Interval
 from crypto.objects import Directory
 from policy.claims import Party
 from policy.conditions import Truth, Verdict, earliest
 from policy.decide import Evaluator, Freshness, Moment, longest
-from policy.model import ANY, Facts, Policy, PortRange, Rule, Selector, Subject
+from policy.facts import FactKind, Facts
+from policy.model import ANY, Policy, PortRange, Reason, Rule, Selector, SelectorKind, Subject
+from policy.selectors import Network
 
 Judged = tuple[Rule, Verdict]
+T = TypeVar("T")
+
+_PERSONAL: Final = frozenset({SelectorKind.USER, SelectorKind.GROUP})
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +45,22 @@ class Grant:
 
 
 @dataclass(frozen=True, slots=True)
+class SiteGrant:
+    """Some ports that are open to, from or between networks behind gateways.
+
+    Attributes:
+        source: The network it comes from; None is the device itself.
+        destination: The network it goes to; None is the device itself. Those of one peer and one
+            source do not overlap.
+        grant: The ports, rules and deadline.
+    """
+
+    source: Network | None
+    destination: Network | None
+    grant: Grant
+
+
+@dataclass(frozen=True, slots=True)
 class NodeGrants:
     """All that one node lets in and out.
 
@@ -47,27 +69,32 @@ class NodeGrants:
         outbound: By device id of the peer; a peer we may open nothing to is missing.
         next_change: Reading of the clock's late end at which to evaluate again: something changes
             by itself, or leases are half used up. None: never.
+        inbound_sites: What comes in from a peer of which an end is a network: one that the peer
+            stands before, or one that this node does.
+        outbound_sites: The same for what goes out to a peer.
     """
 
     inbound: Mapping[bytes, tuple[Grant, ...]]
     outbound: Mapping[bytes, tuple[Grant, ...]]
     next_change: float | None
+    inbound_sites: Mapping[bytes, tuple[SiteGrant, ...]] = field(default_factory=dict)
+    outbound_sites: Mapping[bytes, tuple[SiteGrant, ...]] = field(default_factory=dict)
 
 
 class NodeRules:
-    """The rules that concern one node, found once and asked about any peers."""
+    """The rules that concern one node, found once and asked about any peers.
+
+    What is known of one peer touches its grants alone, so after an event ask about that peer. What
+    is known of this node itself touches all.
+    """
 
     def __init__(self, policy: Policy, directory: Directory, me: Subject) -> None:
-        """Pick the rules; which selectors a device answers to does not depend on time."""
+        """Pick the rules; which selectors a device answers to hardly depends on time."""
         self._evaluator = Evaluator(policy, directory)
         self._me = me
         self._lease = policy.defaults.lease
-        mine = self._evaluator.party(me, Moment(Interval(0, 0))).claims.keys()
-        self._inbound = _Side(
-            rule for rule in policy.rules if not mine.isdisjoint(rule.destinations)
-        )
-        outbound = (rule for rule in policy.rules if not mine.isdisjoint(rule.sources))
-        self._outbound = _Side(outbound, by_destination=True)
+        self._sites = self._evaluator.identities.sites_of(me)
+        self._picked: tuple[frozenset[Selector], _Mine] | None = None
 
     def grants(self, peers: Iterable[Subject], moment: Moment) -> NodeGrants:
         """Give the grants between this node and some peers."""
@@ -75,19 +102,60 @@ class NodeRules:
         mine = evaluator.party(self._me, moment)
         if evaluator.blocked(mine) is not None:
             return NodeGrants({}, {}, None)
+        picked = self._pick(mine)
         writer = _Writer(self._lease, moment)
         inbound, outbound = {}, {}
+        inbound_sites, outbound_sites = {}, {}
         for peer in peers:
             party = evaluator.party(peer, moment)
             if evaluator.blocked(party) is not None:
                 continue
-            rules = self._inbound.rules(party)
+            rules = picked.inbound.rules(party)
             judged = [(rule, evaluator.judge(rule, party, mine, moment)) for rule in rules]
             inbound[peer.device_id] = writer.write(judged)
-            rules = self._outbound.rules(party)
+            rules = picked.outbound.rules(party)
             judged = [(rule, evaluator.judge(rule, mine, party, moment)) for rule in rules]
             outbound[peer.device_id] = writer.write(judged)
-        return NodeGrants(_some(inbound), _some(outbound), writer.next_change())
+            sites = evaluator.identities.sites_of(peer)
+            if sites or self._sites:
+                crossing = _Crossing(evaluator, moment, writer)
+                inbound_sites[peer.device_id] = crossing.between(
+                    crossing.sources(sites, party), picked.destinations(mine), by_destination=False
+                )
+                outbound_sites[peer.device_id] = crossing.between(
+                    crossing.destinations(sites, party), picked.sources(mine), by_destination=True
+                )
+        return NodeGrants(
+            _some(inbound),
+            _some(outbound),
+            writer.next_change(),
+            _some(inbound_sites),
+            _some(outbound_sites),
+        )
+
+    def wanted(self, peer: Subject) -> frozenset[FactKind]:
+        """Say which facts of a peer some rule of this node could look at.
+
+        A node asks for no other: nobody's token goes where nothing depends on it.
+        """
+        moment = Moment(Interval(0, 0))
+        evaluator = self._evaluator
+        party = evaluator.party(peer, moment)
+        picked = self._pick(evaluator.party(self._me, moment))
+        rules = picked.inbound.rules(party)
+        kinds = {kind for rule in rules for kind in needs(rule)}
+        told = any(each.reason is Reason.NO_TOKEN for each in party.claims.values())
+        personal = any(each.kind in _PERSONAL for each in picked.inbound.selectors)
+        if (told and rules) or (peer.owner is None and personal):
+            kinds.add(FactKind.LOGIN)
+        return frozenset(kinds)
+
+    def _pick(self, mine: Party) -> "_Mine":
+        """Find the rules that name this node; again only if it answers to something else."""
+        selectors = frozenset(mine.claims)
+        if self._picked is None or self._picked[0] != selectors:
+            self._picked = selectors, _Mine(self._evaluator, self._sites, selectors)
+        return self._picked[1]
 
 
 def node_grants(
@@ -119,10 +187,116 @@ class _Side:
             for selector in rule.destinations if by_destination else rule.sources:
                 self._index[selector].append(number)
 
+    @property
+    def selectors(self) -> Iterable[Selector]:
+        """The selectors by which the other end may be named."""
+        return self._index.keys()
+
     def rules(self, other: Party) -> list[Rule]:
         """Give the rules that also match the other end, sorted by id."""
-        numbers = {number for each in other.claims for number in self._index.get(each, ())}
+        index = self._index
+        numbers = {number for each in other.claims if each in index for number in index[each]}
         return [self._rules[number] for number in sorted(numbers)]
+
+
+End: TypeAlias = tuple[Network | None, Party]
+
+
+class _Mine:
+    """The rules of one node, for the device itself and for the networks it stands before."""
+
+    def __init__(
+        self, evaluator: Evaluator, sites: Sequence[str], selectors: frozenset[Selector]
+    ) -> None:
+        self._evaluator = evaluator
+        self._sites = sites
+        self.inbound = self._to(selectors)
+        self.outbound = self._from(selectors)
+        identities = evaluator.identities
+        self._regions = {
+            (site, region): self._to(frozenset(identities.site(site, region).claims))
+            for site in sites
+            for region in evaluator.regions(site)
+        }
+        self._networks = {
+            site: self._from(frozenset(identities.site(site, None).claims)) for site in sites
+        }
+
+    def destinations(self, mine: Party) -> list[tuple[End, _Side]]:
+        """Give the ends here that flows may come to, each with the rules for it."""
+        site = self._evaluator.identities.site
+        ends: list[tuple[End, _Side]] = [((None, mine), self.inbound)]
+        for (name, region), side in self._regions.items():
+            ends.append(((region, site(name, region, mine)), side))
+        return ends
+
+    def sources(self, mine: Party) -> list[tuple[End, _Side]]:
+        """Give the ends here that flows may come from, each with the rules for it."""
+        site = self._evaluator.identities.site
+        ends: list[tuple[End, _Side]] = [((None, mine), self.outbound)]
+        for name, side in self._networks.items():
+            party = site(name, None, mine)
+            subnets = self._evaluator.policy.sites[name].subnets
+            ends += [((subnet, party), side) for subnet in subnets]
+        return ends
+
+    def _to(self, selectors: frozenset[Selector]) -> _Side:
+        """Pick the rules with a destination among some selectors."""
+        rules = self._evaluator.policy.rules
+        return _Side(rule for rule in rules if not selectors.isdisjoint(rule.destinations))
+
+    def _from(self, selectors: frozenset[Selector]) -> _Side:
+        """Pick the rules with a source among some selectors."""
+        rules = self._evaluator.policy.rules
+        return _Side(
+            (rule for rule in rules if not selectors.isdisjoint(rule.sources)), by_destination=True
+        )
+
+
+class _Crossing:
+    """Judges flows of which an end is a network, between this node and one peer."""
+
+    def __init__(self, evaluator: Evaluator, moment: Moment, writer: "_Writer") -> None:
+        self._evaluator = evaluator
+        self._moment = moment
+        self._writer = writer
+
+    def sources(self, sites: Iterable[str], gateway: Party) -> list[End]:
+        """Give the ends at a peer that flows may come from."""
+        ends: list[End] = [(None, gateway)]
+        for name in sites:
+            party = self._evaluator.identities.site(name, None, gateway)
+            ends += [(subnet, party) for subnet in self._evaluator.policy.sites[name].subnets]
+        return ends
+
+    def destinations(self, sites: Iterable[str], gateway: Party) -> list[End]:
+        """Give the ends at a peer that flows may go to."""
+        site = self._evaluator.identities.site
+        ends: list[End] = [(None, gateway)]
+        for name in sites:
+            regions = self._evaluator.regions(name)
+            ends += [(region, site(name, region, gateway)) for region in regions]
+        return ends
+
+    def between(
+        self, theirs: Sequence[End], mine: Sequence[tuple[End, _Side]], *, by_destination: bool
+    ) -> tuple[SiteGrant, ...]:
+        """Give the grants between each two ends of which not both are the devices themselves."""
+        found: list[SiteGrant] = []
+        for far, (near, side) in product(theirs, mine):
+            if far[0] is None and near[0] is None:
+                continue
+            source, destination = (near, far) if by_destination else (far, near)
+            if self._evaluator.blocked(source[1], destination[1]) is not None:
+                continue
+            judged = [
+                (rule, self._evaluator.judge(rule, source[1], destination[1], self._moment))
+                for rule in side.rules(far[1])
+            ]
+            found += [
+                SiteGrant(source[0], destination[0], grant) for grant in self._writer.write(judged)
+            ]
+        return tuple(found)
 
 
 class _Writer:
@@ -205,6 +379,18 @@ def _cut(
             yield PortRange(proto, lo, following - 1), list(active)
 
 
-def _some(grants: Mapping[bytes, tuple[Grant, ...]]) -> Mapping[bytes, tuple[Grant, ...]]:
+def needs(rule: Rule) -> Iterator[FactKind]:
+    """Give the facts about a source that a rule's own conditions look at."""
+    if rule.mfa_max_age is not None:
+        yield FactKind.LOGIN
+    if rule.posture:
+        yield FactKind.POSTURE
+    if rule.where:
+        yield FactKind.PLACE
+    if rule.where or rule.via is not None:
+        yield FactKind.PATH
+
+
+def _some(grants: Mapping[bytes, tuple[T, ...]]) -> Mapping[bytes, tuple[T, ...]]:
     """Leave out the peers that are granted nothing."""
     return {device_id: each for device_id, each in grants.items() if each}

@@ -92,7 +92,7 @@ class _Builder:
         self._evaluator = Evaluator(policy, directory)
         self._ends = Ends(self._evaluator, directory)
         self._moment = moment
-        self.rows = _rows(directory)
+        self.rows = _rows(policy, directory)
         self.columns = _columns(policy)
         self._parties = {each: self._ends.general(each, moment) for each in self.columns}
         self._reached: dict[Selector, list[Selector]] = defaultdict(list)
@@ -140,12 +140,13 @@ class _Builder:
         return self._evaluator.identities.conditions(user)
 
 
-def _rows(directory: Directory) -> tuple[Selector, ...]:
-    """Give users, groups and devices, in this order."""
+def _rows(policy: Policy, directory: Directory) -> tuple[Selector, ...]:
+    """Give users, groups, devices and sites, in this order."""
     names = {
         SelectorKind.USER: directory.users,
         SelectorKind.GROUP: directory.groups,
         SelectorKind.DEVICE: directory.devices,
+        SelectorKind.SITE: policy.sites,
     }
     return tuple(Selector(kind, name) for kind, each in names.items() for name in sorted(each))
 
