@@ -81,9 +81,7 @@ class Standing:
         starts, ends = self._edges()
         between = bisect_right(starts, now.lo), bisect_right(ends, now.hi)
         if self._view is None or self._view[0] != between:
-            found = ((i, self._resolve(i, now)) for i in self._register.device_ids())
-            view = {i: live.device for i, live in found if isinstance(live, Live)}
-            self._view = between, MappingProxyType(view)
+            self._view = between, MappingProxyType(self._resolve_all(now))
         return self._view[1]
 
     def state(self, device_id: bytes, now: Interval) -> tuple[bool, str]:
@@ -100,11 +98,15 @@ class Standing:
         return min(waits, default=None)
 
     def contested(self, node: Node) -> Iterator[tuple[str, KeptDevice, KeptDevice]]:
-        """Give what this enrolment and others both claim: the claim, the winner, the loser."""
+        """Give what this enrolment and others both claim: the claim, the winner, the loser.
+
+        Of many others the best is named: a ticket's devices may all claim one address.
+        """
         if self._enrolment.is_revoked(node):
             return
         for claim in self._claims(node):
-            for other in self._rivals(node, claim):
+            other = min(self._rivals(node, claim), key=self._precedence, default=None)
+            if other is not None:
                 first, second = sorted((node, other), key=self._precedence)
                 yield f"{claim}", first.newest, second.newest
 
@@ -134,9 +136,34 @@ class Standing:
                 return reason
         return live
 
-    def _why_lost(self, live: Live, claim: Claim, now: Interval) -> str | None:
+    def _resolve_all(self, now: Interval) -> dict[bytes, Device]:
+        """Return every device in force: as `_resolve` one by one, but comparing each claim once.
+
+        Ten thousand devices of one ticket may all claim one address.
+        """
+        found = (self._live(device_id, now) for device_id in self._register.device_ids())
+        lives = [live for live in found if isinstance(live, Live)]
+        best: dict[Claim, Precedence] = {}
+        for live in lives:
+            for claim in live.claims:
+                best[claim] = min(live.precedence, best.get(claim, live.precedence))
+        return {
+            live.node.id.device_id: live.device
+            for live in lives
+            if all(
+                best[claim] == live.precedence and self._given_to_other(live, claim) is None
+                for claim in live.claims
+            )
+        }
+
+    def _given_to_other(self, live: Live, claim: Claim) -> bytes | None:
+        """Return the other device to which the directory gives a name that this one claims."""
         pinned = self.pins.get(claim) if isinstance(claim, str) else None
-        if pinned is not None and pinned != live.device.device_id:
+        return pinned if pinned != live.device.device_id else None
+
+    def _why_lost(self, live: Live, claim: Claim, now: Interval) -> str | None:
+        pinned = self._given_to_other(live, claim)
+        if pinned is not None:
             return f"the directory gives the name {claim} to {short_id(pinned)}"
         for rival_id in self._register.claiming(claim) - {live.device.device_id}:
             rival = self._live(rival_id, now)

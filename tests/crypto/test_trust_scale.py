@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from crypto.objects import SignedObject
+from crypto.clock import Interval
+from crypto.objects import Device, SignedObject
 from crypto.trust import Trust
 from crypto.trust.enrolment import Enrolment
+from crypto.trust.standing import Live, Standing
 from tests.forge import NOW, Forged, Mesh, at
 
 LATER = at(NOW + 100)
@@ -49,6 +53,52 @@ def test_a_crowd_joins_and_restarts_without_working_anything_out_anew(
     assert restored.refused == ()
     assert restored.trust.devices(LATER) == trust.devices(LATER)
     assert rebuilds == []
+
+
+def test_devices_that_all_claim_one_address_cost_no_more_than_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The holder of one invite makes no node compare everybody with everybody."""
+    mesh = Mesh()
+    founder, ticket = mesh.device("founder"), mesh.ticket("many", uses=100)
+    trust = mesh.trust(founder, ticket)
+    alarms = 0
+    guests = [mesh.device(n, ticket, address4=founder.body.address4) for n in range(60)]
+    for number, guest in enumerate(guests):
+        word = mesh.sponsor(guest, founder, at=NOW + number)
+        trust.admit(guest.raw, LATER)
+        alarms += len(trust.admit(word.raw, LATER).alarms)
+    assert alarms == len(guests)
+    looked = 0
+    live = Standing._live
+
+    def counted(self: Standing, device_id: bytes, now: Interval) -> Live | str:
+        nonlocal looked
+        looked += 1
+        return live(self, device_id, now)
+
+    monkeypatch.setattr(Standing, "_live", counted)
+    assert list(trust.devices(LATER)) == [founder.body.device_id]
+    assert looked == len(guests) + 1
+
+
+@given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 30), st.booleans()), max_size=12))
+def test_all_devices_together_are_those_that_are_in_one_by_one(
+    drawn: list[tuple[int, int, bool]],
+) -> None:
+    """Whoever claims what since when, `devices` and `device_state` agree."""
+    mesh = Mesh()
+    founder, ticket = mesh.device("founder"), mesh.ticket("many", uses=6)
+    address = founder.body.address4 + 1000
+    objects: list[Forged[SignedObject]] = [founder, ticket]
+    for number, (host, since, approved) in enumerate(drawn):
+        given = None if approved else ticket
+        name = f"n{host}"
+        guest = mesh.device(number, given, address4=address + host, name=name)
+        objects += [guest] if approved else [guest, mesh.sponsor(guest, founder, at=NOW + since)]
+    trust = mesh.trust(*objects)
+    ids = [item.body.device_id for item in objects if isinstance(item.body, Device)]
+    assert set(trust.devices(LATER)) == {i for i in ids if trust.device_state(i, LATER)[0]}
 
 
 @pytest.mark.slow
