@@ -8,6 +8,7 @@ end die on time in the kernel, and the next start adopts what stands and cuts no
 import asyncio
 import os
 import signal
+from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from random import SystemRandom
 
@@ -28,14 +29,22 @@ from node.paths import Paths
 from node.reconcile import Reconciler
 from node.service import NodeService
 from node.startup import Parts, prepare
+from node.tablewatch import TableWatch
 
-# How often to look whether another program has changed our table.
-VERIFY_SECONDS = 60.0
+# How often to look whether our table is as it should be: we are told at once when another program
+# changes it, and where the system does not tell, we look more often.
+VERIFY_SECONDS = 900.0
+VERIFY_SECONDS_UNTOLD = 60.0
+# After a foreign change: until the change is whole, and until the repair is looked at.
+TABLE_SETTLE_SECONDS = 0.5
+TABLE_REPAIR_SECONDS = 60.0
+# However little happens, the kernel's deadlines follow a clock that is being slewed (500 ppm).
+APPLY_SECONDS = 300.0
 RETRY_SECONDS = 2.0
 WAIT_SECONDS_MIN = 0.01
 # Changes of the network come in swarms; and should one go unheard, it is seen after a while.
 NETWORK_SETTLE_SECONDS = 0.2
-NETWORK_SECONDS = 60.0
+NETWORK_SECONDS = 900.0
 # For the farewell to leave the machine before socket and tunnel go.
 FAREWELL_SECONDS = 0.2
 
@@ -76,6 +85,9 @@ class Daemon:
         self._log = log.get("daemon")
         self._stop = asyncio.Event()
         self._moved = asyncio.Event()
+        self._table_written = asyncio.Event()
+        self._writers: set[int] = set()
+        self._verify_seconds = VERIFY_SECONDS_UNTOLD
         self._engine = Engine()
         self._mesh = Mesh(
             parts.restored,
@@ -132,9 +144,29 @@ class Daemon:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)
+        with ExitStack() as stack:
+            self._watch(stack)
+            await self._work()
+
+    def _watch(self, stack: ExitStack) -> None:
+        """Listen to the kernel: for the clock, the network and the firewall's table."""
+        loop = asyncio.get_running_loop()
+
+        def listen(watch: ClockWatch | NetWatch | TableWatch, heard: Callable[[], None]) -> None:
+            loop.add_reader(watch, heard)
+            stack.callback(watch.close)
+            stack.callback(loop.remove_reader, watch)
+
         clock_watch, net_watch = ClockWatch(), NetWatch()
-        loop.add_reader(clock_watch, self._clock_jumped, clock_watch)
-        loop.add_reader(net_watch, self._network_changed, net_watch)
+        listen(clock_watch, lambda: self._clock_jumped(clock_watch))
+        listen(net_watch, lambda: self._network_changed(net_watch))
+        with suppress(OSError):
+            table_watch = TableWatch(self._parts.firewall.table)
+            listen(table_watch, lambda: self._table_changed(table_watch))
+            self._verify_seconds = VERIFY_SECONDS
+
+    async def _work(self) -> None:
+        """Do all that there is to do at once, until told to stop."""
         async with asyncio.TaskGroup() as group:
             tasks = [
                 group.create_task(work)
@@ -152,9 +184,6 @@ class Daemon:
             notify("STOPPING=1")
             for task in tasks:
                 task.cancel()
-        for watch in (clock_watch, net_watch):
-            loop.remove_reader(watch)
-            watch.close()
 
     async def stop(self) -> None:
         """Close what is open. Firewall and tunnel stay in force."""
@@ -180,7 +209,7 @@ class Daemon:
             done = await self._reconciler.apply(computed.desired, now.hi)
             self._want(computed)
             self._mesh.look_around(now)
-            waits = [VERIFY_SECONDS]
+            waits = [APPLY_SECONDS]
             if computed.next_change is not None:
                 waits.append(computed.next_change - now.hi)
             change = self._mesh.trust.next_change(now)
@@ -194,11 +223,33 @@ class Daemon:
             await self._mesh.wait(max(WAIT_SECONDS_MIN, min(waits)))
 
     async def _keep_verified(self) -> None:
-        """Look now and then whether the kernel still holds what was applied."""
+        """Look whether the kernel still holds what was applied, and have it repaired if not.
+
+        At once when another program has changed our table, down to the single grant; now and
+        then its rules, whatever was heard.
+        """
+        seconds = self._verify_seconds
         while True:
-            await asyncio.sleep(VERIFY_SECONDS)
-            await self._reconciler.verify()
-            self._mesh.touch()
+            foreign = await self._foreign_change(seconds)
+            intact = await self._reconciler.verify(elements=foreign)
+            seconds = self._verify_seconds if intact else TABLE_REPAIR_SECONDS
+            if not intact:
+                self._mesh.touch(urgent=True)
+
+    async def _foreign_change(self, seconds: float) -> bool:
+        """Wait until another program has changed our table, or this long; say which it was."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while True:
+                    await self._table_written.wait()
+                    # A program that we have started is known as ours when it has ended.
+                    await asyncio.sleep(TABLE_SETTLE_SECONDS)
+                    self._table_written.clear()
+                    strangers = self._writers - self._parts.firewall.writers
+                    self._writers.clear()
+                    if strangers:
+                        return True
+        return False
 
     async def _keep_looking(self) -> None:
         """Notice when this machine's addresses change."""
@@ -260,6 +311,12 @@ class Daemon:
         if watch.acknowledge():
             self._log.warning("the clock was set, or this machine was asleep")
             self._mesh.touch(urgent=True)
+
+    def _table_changed(self, watch: TableWatch) -> None:
+        writers = watch.acknowledge()
+        if writers:
+            self._writers |= writers
+            self._table_written.set()
 
     def _network_changed(self, watch: NetWatch) -> None:
         if watch.acknowledge():

@@ -31,8 +31,8 @@ class Firewall(Protocol):
     async def apply(self, plan: FirewallPlan, now: float) -> None:
         """Make the kernel hold the plan's grants."""
 
-    async def verify(self) -> bool:
-        """Say whether the kernel still holds what was applied."""
+    async def verify(self, *, elements: bool = False) -> bool:
+        """Say whether the kernel still holds what was applied; `elements`: every grant of it."""
         ...
 
     async def remove(self) -> None:
@@ -102,22 +102,30 @@ class Reconciler:
             self.applied = None
         return done
 
-    async def verify(self) -> None:
-        """Look whether another program has changed our table; the next `apply` repairs it."""
+    async def verify(self, *, elements: bool = False) -> bool:
+        """Look whether another program has changed our table; the next `apply` repairs it.
+
+        Args:
+            elements: look at every grant, and not at the rules alone.
+
+        Returns:
+            Whether all is as it should be.
+        """
         try:
             async with self._lock:
-                intact = self._stopped or await self._firewall.verify()
+                intact = self._stopped or await self._firewall.verify(elements=elements)
         except LocalError as error:
             self._alarms.stand_error("firewall", error)
-            return
+            return False
         except OSError as error:
             self._alarms.stand("firewall", str(error))
-            return
+            return False
         if not intact:
             self._log.warning("the firewall's table was changed by another program")
             self._alarms.stand("firewall-changed", "another program has changed our table")
         else:
             self._alarms.clear("firewall-changed")
+        return intact
 
     async def stop(self) -> None:
         """Remove tunnel, addresses, routes and table. The tunnel goes first: nothing opens.

@@ -26,11 +26,13 @@ class Completed:
         returncode: Its exit status; negative when a signal ended it.
         stdout: What it wrote to standard output.
         stderr: What it wrote to standard error, decoded and stripped.
+        pid: Its process number.
     """
 
     returncode: int
     stdout: bytes
     stderr: str
+    pid: int = 0
 
 
 async def run(
@@ -76,4 +78,4 @@ async def run(
             with contextlib.suppress(ProcessLookupError):
                 process.kill()
         code = await process.wait()
-    return Completed(code, stdout, stderr.decode(errors="replace").strip())
+    return Completed(code, stdout, stderr.decode(errors="replace").strip(), process.pid)

@@ -37,9 +37,9 @@ class Kernel:
         """Record."""
         self._tell("install")
 
-    async def verify(self) -> bool:
+    async def verify(self, *, elements: bool = False) -> bool:
         """Say what the test says."""
-        self._tell("verify")
+        self._tell("verify all" if elements else "verify")
         return self.intact
 
     async def remove(self) -> None:
@@ -189,7 +189,7 @@ async def test_a_machine_without_memory_ends_no_daemon(
 ) -> None:
     """T32: a child process that cannot be started is an alarm like any other failure."""
 
-    async def no_memory(*arguments: object) -> bool:
+    async def no_memory(*arguments: object, **options: object) -> bool:
         raise OSError(12, "Cannot allocate memory")
 
     await rig.start(desired())
@@ -204,10 +204,11 @@ async def test_a_table_that_another_program_changed_is_an_alarm(rig: Rig) -> Non
     """It stands until the table is as it should be."""
     await rig.start(desired())
     rig.firewall.intact = False
-    await rig.reconciler.verify()
+    assert not await rig.reconciler.verify(elements=True)
+    assert rig.told == ["verify all"]
     assert rig.codes() == {"firewall-changed"}
     rig.firewall.intact = True
-    await rig.reconciler.verify()
+    assert await rig.reconciler.verify()
     assert rig.codes() == set()
 
 
@@ -215,7 +216,7 @@ async def test_a_table_that_cannot_be_read_is_an_alarm(rig: Rig) -> None:
     """A verification that fails says so."""
     await rig.start(desired())
     rig.broken.add("verify")
-    await rig.reconciler.verify()
+    assert not await rig.reconciler.verify()
     assert rig.codes() == {"firewall"}
 
 

@@ -7,6 +7,7 @@ is read back at the start, after any failure, and when the daemon asks.
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 
@@ -29,6 +30,9 @@ from node.kernel.process import Completed, MissingProgramError, ProgramTimeoutEr
 # stand still) by more than this sets every deadline anew. A slower drift stays under the
 # kernel's own granularity for as long as it takes to add up.
 CLOCK_STEP_SECONDS_MAX = 0.1
+
+# Whoever is told of a change asks soon who it was; process numbers come round again.
+WRITERS_MAX = 16
 
 _OBJECTS = frozenset(
     [definition.format(name).partition(" {")[0] for name, definition in SETS.items()]
@@ -94,12 +98,23 @@ class Firewall:
         self._lock = asyncio.Lock()
         self._installed: _Installed | None = None
         self._rules: tuple[str, ...] = ()
+        self._writers: deque[int] = deque(maxlen=WRITERS_MAX)
         self._health = Health(ok=False, message="the firewall is not installed")
 
     @property
     def health(self) -> Health:
         """Whether the last change reached the kernel."""
         return self._health
+
+    @property
+    def table(self) -> str:
+        """The name of the table, in family inet."""
+        return self._table
+
+    @property
+    def writers(self) -> frozenset[int]:
+        """The process numbers of the last programs that changed the table for us."""
+        return frozenset(self._writers)
 
     async def install(self, plan: FirewallPlan) -> None:
         """Put the table in place; keep what an earlier daemon's table still allows.
@@ -282,9 +297,12 @@ class Firewall:
 
     async def _run(self, *arguments: str, stdin: bytes = b"") -> Completed:
         try:
-            return await run([self._nft, *arguments], stdin=stdin)
+            done = await run([self._nft, *arguments], stdin=stdin)
         except (MissingProgramError, ProgramTimeoutError) as error:
             raise FirewallError(error.message, remedy=error.remedy) from error
+        if stdin:
+            self._writers.append(done.pid)
+        return done
 
     def _check(self, done: Completed) -> None:
         """Raise what nft complained of."""
