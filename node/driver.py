@@ -107,8 +107,7 @@ class Driver:
     def arm(self) -> None:
         """Set the timer to the core's next deadline.
 
-        A timer that is set for earlier stays: it fires, finds nothing due, and is set again. So
-        a flood of datagrams cannot put it off.
+        One that is about to fire stays, or a flood of datagrams could put it off for ever.
         """
         deadline = self._core.next_deadline() if self._core is not None else None
         if deadline is not None:
@@ -123,10 +122,11 @@ class Driver:
 
     def _set(self, deadline: float) -> None:
         loop = asyncio.get_running_loop()
-        # The loop's clock is the clock of our deadlines.
-        at = max(deadline, loop.time() + TIMER_GAP_SECONDS)
+        # The loop's clock is that of our deadlines.
+        soon = loop.time() + TIMER_GAP_SECONDS
+        at = max(deadline, soon)
         if self._timer is not None:
-            if self._timer.when() <= at:
+            if self._timer.when() <= soon or self._timer.when() == at:
                 return
             self._timer.cancel()
         self._timer = loop.call_at(at, self._fire)

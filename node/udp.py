@@ -26,6 +26,8 @@ DATAGRAM_BYTES_MAX = 2048
 RECEIVE_BUFFER_BYTES = 1 << 20
 DRAIN_DATAGRAMS_MAX = 256
 
+_MAPPED = "::ffff:"
+
 
 class PortInUseError(LocalError):
     """The UDP port is taken. State unchanged."""
@@ -33,11 +35,14 @@ class PortInUseError(LocalError):
 
 def normalise(host: str) -> str:
     """Return an address as the core knows it: an IPv4 peer of a dual-stack socket is IPv4."""
-    if host.startswith("::ffff:"):
-        mapped = ipaddress.IPv6Address(host).ipv4_mapped
-        if mapped is not None:
-            return str(mapped)
-    return host
+    if not host.startswith(_MAPPED):
+        return host
+    # As the system writes them: this is asked for every datagram, and parsing costs more.
+    rest = host.removeprefix(_MAPPED)
+    if ":" not in rest and "." in rest:
+        return rest
+    mapped = ipaddress.IPv6Address(host).ipv4_mapped
+    return host if mapped is None else str(mapped)
 
 
 def _address(source: Any) -> Address:  # noqa: ANN401 - as the socket module types it

@@ -125,6 +125,19 @@ async def test_a_flood_cannot_put_the_timer_off(rig: Rig) -> None:
     assert rig.driver._timer is timer
 
 
+async def test_a_deadline_that_moves_takes_the_timer_along(rig: Rig) -> None:
+    """An answer that came makes the wait for it pointless: nobody is woken for nothing."""
+    rig.core.deadline = rig.clock.monotonic() + 500
+    rig.driver.arm()
+    rig.core.deadline += 500
+    rig.driver.arm()
+    assert rig.driver._timer is not None
+    assert rig.driver._timer.when() == rig.core.deadline
+    rig.core.deadline -= 700
+    rig.driver.arm()
+    assert rig.driver._timer.when() == rig.core.deadline
+
+
 async def test_a_tick_that_fails_is_tried_again_later(
     rig: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:

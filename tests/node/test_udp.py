@@ -131,6 +131,8 @@ def test_a_machine_without_ipv6_gets_an_ipv4_socket(monkeypatch: pytest.MonkeyPa
         ("192.0.2.7", "192.0.2.7"),
         ("2001:db8::1", "2001:db8::1"),
         ("::1", "::1"),
+        ("::ffff:c000:207", "192.0.2.7"),
+        ("::ffff:0:192.0.2.7", "::ffff:0:192.0.2.7"),
     ],
 )
 def test_normalise(given: str, expected: str) -> None:
