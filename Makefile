@@ -14,9 +14,10 @@ ARGS ?=
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 16
 
+# What it says goes to stderr, so that `make -s demo ARGS=--json` prints one JSON object.
 setup: ## install system packages (needs root if any is missing) and the environment .venv
-	@scripts/install-system-packages
-	@scripts/make-venv
+	@scripts/install-system-packages >&2
+	@scripts/make-venv >&2
 
 demo: setup ## bring up a small mesh in network namespaces and show what it may do (root)
 	@$(BIN)/hedgerow demo $(ARGS)
@@ -34,7 +35,7 @@ test: check ## check, then unit tests side by side, then system tests one after 
 	$(BIN)/pytest -q -n 2 -m 'not system' $(ARGS)
 	$(BIN)/pytest -q -m system $(ARGS)
 
-bench: setup ## measure, and compare with what was measured before
+bench: setup ## run the benchmarks (root); ARGS=--list says which there are
 	@$(BIN)/python -m bench $(ARGS)
 
 clean: ## remove the environment and everything the tools left behind
