@@ -111,7 +111,12 @@ class Intake:
 
     def mirror(self, now: float) -> None:
         """Make the set of ids equal to what trust and the member table hold."""
-        held = {identity: _RANKS[kind] for kind, identity, _ in self._core.trust.objects()}
+        trust = self._core.trust
+        held = {
+            identity: _RANKS[kind]
+            for kind, identity, _ in trust.objects()
+            if not trust.is_pending(identity)
+        }
         held |= dict.fromkeys(self._core.members.statements(), _RANKS[ObjectType.MEMBER])
         for identity in [identity for identity in self.ids if identity not in held]:
             self.ids.discard(identity)
@@ -169,12 +174,15 @@ class Intake:
         for alarm in admitted.alarms:
             core.emit(Alarm(alarm.code, alarm.text))
         body = parse(envelope)
-        if not (isinstance(body, Device) and core.trust.device(body.device_id) is None):
+        if not core.trust.is_pending(envelope.id):
             self._pass_on(envelope, source)
         self._after(now, envelope, body)
 
     def _pass_on(self, envelope: Envelope, source: bytes | None) -> None:
-        """Hold an object for all; a device without a sponsor is nobody's business yet."""
+        """Hold an object for all.
+
+        A device that nobody has let in is not held: whoever has a ticket can make any number.
+        """
         self.ids.add(envelope.id, _RANKS[envelope.type])
         urgency = Urgency.TRUST if envelope.type in _GOVERNING else Urgency.REST
         self._core.broadcast.add(envelope.id, envelope.raw, urgency, source)

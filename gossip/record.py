@@ -84,7 +84,7 @@ class OwnRecord:
             self.renew_soon(now)
 
     def dialled(self, now: float) -> None:
-        """Note that a member reached us unasked: others can, too (RFC 8656 calls it open)."""
+        """Note that a member reached us unasked: others can, too."""
         if self.reachable is not True:
             self.reachable = True
             self.renew_soon(now)
