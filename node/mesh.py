@@ -10,7 +10,7 @@ from ipaddress import ip_address
 from typing import Protocol, TypeAlias
 
 from crypto.clock import Interval
-from crypto.errors import HedgerowError, LocalError, PeerError
+from crypto.errors import HedgerowError, LocalError
 from crypto.invite import Bootstrap
 from crypto.objects import Device, Sponsor
 from crypto.signing import ObjectType, decode
@@ -257,17 +257,20 @@ class Mesh:
             try:
                 # Tests of a large policy take a while, and gossip must not stand still for it.
                 bundle = await asyncio.to_thread(prepare, ready)
-            except (PeerError, LocalError) as error:
-                self._refuse(ready, error)
+            except HedgerowError as error:
+                self._refuse(ready, str(error))
+            except Exception as error:  # noqa: BLE001 - a fault of ours must not end every daemon
+                self._log.exception("a bundle cannot be judged")
+                self._refuse(ready, f"this program fails over it ({error!r})")
             else:
                 self._adopt(ready, bundle)
 
-    def _refuse(self, ready: ReadyBundle, error: HedgerowError) -> None:
+    def _refuse(self, ready: ReadyBundle, reason: str) -> None:
         if self._is_candidate(ready):
             name = f"{ready.head.epoch}.{ready.head.version}"
-            self.trust.refuse(ready.head_id, str(error))
+            self.trust.refuse(ready.head_id, reason)
             self.alarms.stand(
-                "bundle-refused", f"bundle {name} is not used, the one before stays: {error}"
+                "bundle-refused", f"bundle {name} is not used, the one before stays: {reason}"
             )
             self._tell_core()
 

@@ -4,7 +4,7 @@ There is one encoding of one meaning: everything is sorted and joined before it 
 `Policy.decode` refuses bytes that are not what `Policy.encode` writes.
 """
 
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import Final, TypeVar
@@ -119,19 +119,23 @@ class Policy:
                 (rule.where, self.places),
             ):
                 _check_known(f"rule {rule.id}", names, known)
-            ends = (*rule.sources, *rule.destinations)
-            _check_known(f"rule {rule.id}", _sites_in(ends), self.sites)
+            self._check_places(f"rule {rule.id}", (*rule.sources, *rule.destinations))
         for test in self.tests:
             _check_known("tests", test.supposed.postures, self.postures)
-            _check_known("tests", _sites_in((test.source, test.destination)), self.sites)
+            self._check_places("tests", (test.source, test.destination))
         for block in self.blocks:
-            _check_known(f"block {block.id}", _sites_in(block.who), self.sites)
+            self._check_places(f"block {block.id}", block.who)
         hosts = [host.partition("/")[0] for host in self.resources.values() if "/" in host]
         _check_known("resources", hosts, self.sites)
         for group, claims in self.claims.items():
             if list(claims) != sorted(set(claims)) or not claims:
                 raise ValueError(f"group {group}: its claims must be some, sorted and different")
             _check_known(f"group {group}", (claim.issuer for claim in claims), self.issuers)
+
+    def _check_places(self, what: str, selectors: Sequence[Selector]) -> None:
+        """Refuse sites and resources that are not there."""
+        _check_known(what, _named(selectors, SelectorKind.SITE), self.sites)
+        _check_known(what, _named(selectors, SelectorKind.RESOURCE), self.resources)
 
     def encode(self) -> bytes:
         """Give the bytes that the head's hash covers."""
@@ -218,9 +222,9 @@ def _check_known(what: str, names: Iterable[str], known: Container[str]) -> None
             raise ValueError(f"policy: {what}: {name} is not in it")
 
 
-def _sites_in(selectors: Iterable[Selector]) -> Iterator[str]:
-    """Give the sites among some selectors."""
-    return (each.base for each in selectors if each.kind is SelectorKind.SITE)
+def _named(selectors: Iterable[Selector], kind: SelectorKind) -> Iterator[str]:
+    """Give the names of one kind among some selectors."""
+    return (each.base for each in selectors if each.kind is kind)
 
 
 def _claims_value(claims: Iterable[Claim]) -> Value:

@@ -132,6 +132,24 @@ async def test_a_part_that_is_none_refuses_the_bundle(rig: Rig, part: str) -> No
     assert rig.codes() == {"bundle-refused"}
 
 
+async def test_a_bundle_that_this_program_fails_over_is_refused(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A fault of ours in judging a bundle ends no daemon: else it would at each start, too."""
+    rig.bundle(1)
+    await rig.mesh.consider()
+    before = rig.mesh.bundle
+
+    def fail(*_: object) -> None:
+        raise KeyError("db1")
+
+    monkeypatch.setattr(mesh_module, "run_tests", fail)
+    rig.bundle(2)
+    await rig.mesh.consider()
+    assert rig.mesh.bundle is before
+    assert "fails over it" in dict(rig.alarms)["bundle-refused"]
+
+
 async def test_a_bundle_for_later_programs_is_refused(rig: Rig) -> None:
     """T72: min_client_version is obeyed, and the text says what to do."""
     parts = compiled()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -151,3 +152,16 @@ def test_a_record_checks_itself(make: Callable[[], object], words: str) -> None:
     """A record that exists is valid."""
     with pytest.raises(ValueError, match=words):
         make()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"rules": (rule("b", "user:ann", "resource:gone", "any"),), "tests": ()},
+        {"tests": (replace(TEST, destination=Selector(SelectorKind.RESOURCE, "gone")),)},
+    ],
+)
+def test_a_resource_that_is_not_there_is_refused(changes: dict[str, Any]) -> None:
+    """Signed or not, a policy that speaks of nothing is none, and nobody has to judge it."""
+    with pytest.raises(ValueError, match="gone is not in it"):
+        replace(POLICY, **changes)
