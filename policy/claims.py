@@ -80,6 +80,19 @@ class Identities:
         self._blocked = frozenset(each for block in policy.blocks for each in block.who)
         self._gateways = _turned((name, site.gateways) for name, site in policy.sites.items())
         self._parts = _parts(policy)
+        # What is asked for every device at every moment is made once: it depends on neither.
+        self._conditions = {name: self._conditions_of(name) for name in directory.users}
+        self._persons = {
+            name: (
+                Selector(SelectorKind.USER, name),
+                *(Selector(SelectorKind.GROUP, group) for group in self._groups.get(name, ())),
+            )
+            for name in directory.users
+        }
+        self._tags = {
+            tag: Selector(SelectorKind.TAG, tag)
+            for tag in {each for device in directory.devices.values() for each in device.tags}
+        }
 
     def party(self, subject: Subject, facts: Facts, now: Interval) -> Party:
         """Judge all that a device answers to."""
@@ -95,7 +108,7 @@ class Identities:
             for resource in self._resources.get(name, ()):
                 claims[Selector(SelectorKind.RESOURCE, resource)] = verdict
         for tag in subject.tags:
-            claims[Selector(SelectorKind.TAG, tag)] = ALWAYS
+            claims[self._tags.get(tag) or Selector(SelectorKind.TAG, tag)] = ALWAYS
         validity = ALWAYS
         if subject.not_after is not None:
             end = NotAfter(subject.not_after, f"device {subject.name}")
@@ -128,9 +141,8 @@ class Identities:
             login = None
         facts = DeviceFacts(login)
         session = self._session(name, revoked, facts, now)
-        groups = self._groups.get(name, ())
-        claims = {Selector(SelectorKind.USER, name): session}
-        claims |= {Selector(SelectorKind.GROUP, group): session for group in groups}
+        selectors = self._persons.get(name) or (Selector(SelectorKind.USER, name),)
+        claims = dict.fromkeys(selectors, session)
         lapses: list[float | None] = []
         issuer = (identity or "").partition(":")[0]
         for group, values in self._claimed[issuer].items() if issuer in self._claimed else ():
@@ -186,6 +198,10 @@ class Identities:
 
     def conditions(self, name: str) -> Sequence[Condition]:
         """Give what must be True for a user of the directory to count as himself."""
+        return self._conditions[name]
+
+    def _conditions_of(self, name: str) -> Sequence[Condition]:
+        """Make what `conditions` gives."""
         user = self._directory.users[name]
         conditions: list[Condition] = []
         if user.not_after is not None:
@@ -222,7 +238,10 @@ class Identities:
                 f"user {name} is in the directory",
                 f"ask an admin to add [users.{name}]",
             )
-        return all_of([each.judge(facts, now) for each in self.conditions(name)])
+        conditions = self._conditions[name]
+        if len(conditions) == 1:
+            return conditions[0].judge(facts, now)
+        return all_of([each.judge(facts, now) for each in conditions])
 
 
 def _without_login(facts: DeviceFacts) -> DeviceFacts:

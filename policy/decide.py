@@ -93,7 +93,8 @@ class Evaluator:
         """Index rules by the selectors of their sources, and blocks by those they cut off."""
         self.policy = policy
         self.identities = Identities(policy, directory)
-        self._rules = index_rules(policy.rules)
+        self._rules = _index(rule.sources for rule in policy.rules)
+        self._targets = _index(rule.destinations for rule in policy.rules)
         self._blocks: dict[Selector, list[Block]] = defaultdict(list)
         for block in policy.blocks:
             for selector in block.who:
@@ -117,6 +118,8 @@ class Evaluator:
 
     def blocked(self, *parties: Party) -> tuple[Block, Selector] | None:
         """Give the block of lowest id that matches an end, and by what, or None."""
+        if not self._blocks:
+            return None
         matches = [
             (block.id, selector, block)
             for party in parties
@@ -130,15 +133,12 @@ class Evaluator:
 
     def from_source(self, source: Party) -> list[Rule]:
         """Give the rules whose selectors match a source, sorted by id."""
-        positions = {number for each in source.claims for number in self._rules.get(each, ())}
-        return [self.policy.rules[number] for number in sorted(positions)]
+        return [self.policy.rules[number] for number in sorted(_found(self._rules, source))]
 
     def candidates(self, source: Party, destination: Party) -> list[Rule]:
         """Give the rules whose selectors match both ends, sorted by id, ports aside."""
-        mine = destination.claims.keys()
-        return [
-            rule for rule in self.from_source(source) if not mine.isdisjoint(rule.destinations)
-        ]
+        numbers = _found(self._rules, source) & _found(self._targets, destination)
+        return [self.policy.rules[number] for number in sorted(numbers)]
 
     def conditions(self, rule: Rule) -> tuple[Condition, ...]:
         """Give a rule's own conditions, in the order in which they are named when they fail."""
@@ -267,13 +267,21 @@ def decide(  # noqa: PLR0913 - one keyword for each thing a decision depends on
     )
 
 
-def index_rules(rules: Sequence[Rule]) -> Mapping[Selector, Sequence[int]]:
-    """Give the places of the rules that name a selector as a source."""
-    index: dict[Selector, list[int]] = defaultdict(list)
-    for number, rule in enumerate(rules):
-        for selector in rule.sources:
-            index[selector].append(number)
-    return index
+Index: TypeAlias = Mapping[Selector, frozenset[int]]
+
+
+def _index(ends: Iterable[Sequence[Selector]]) -> Index:
+    """Give the places of the rules that name a selector at one end."""
+    index: dict[Selector, set[int]] = defaultdict(set)
+    for number, selectors in enumerate(ends):
+        for selector in selectors:
+            index[selector].add(number)
+    return {selector: frozenset(numbers) for selector, numbers in index.items()}
+
+
+def _found(index: Index, party: Party) -> frozenset[int]:
+    """Give the places of the rules that name anything a party answers to."""
+    return frozenset().union(*(index[each] for each in party.claims if each in index))
 
 
 def _conditions(rule: Rule, policy: Policy) -> Iterator[Condition]:

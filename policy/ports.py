@@ -9,6 +9,7 @@ other one is covered by `any` alone.
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final
 
 PORT_MIN: Final = 1
@@ -141,6 +142,17 @@ def normalise(ranges: Iterable[PortRange]) -> tuple[PortRange, ...]:
             return (ANY,)
         by_proto[item.proto].append(item)
     return tuple(joined for proto in sorted(by_proto) for joined in _join(by_proto[proto]))
+
+
+def is_normal(ranges: Sequence[PortRange]) -> bool:
+    """Say whether ranges are what `normalise` makes of them, and some."""
+    for one, other in pairwise(ranges):
+        if one.proto is None or other.proto is None or one.proto > other.proto:
+            return False
+        same = one.proto == other.proto
+        if same and (one.hi is None or other.lo is None or other.lo <= one.hi + 1):
+            return False
+    return bool(ranges)
 
 
 def _join(ranges: Sequence[PortRange]) -> list[PortRange]:

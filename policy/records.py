@@ -11,7 +11,7 @@ from typing import ClassVar
 from crypto.objects.fields import TIME_MAX
 from policy.facts import Supposed, Via
 from policy.limits import AGE_SECONDS_MAX
-from policy.ports import PortRange, normalise
+from policy.ports import PortRange, is_normal
 from policy.selectors import DESTINATION_KINDS, SOURCE_KINDS, Selector, SelectorKind, is_name
 
 
@@ -119,7 +119,7 @@ class Rule:
         _check_id("rule", self.id)
         _check_selectors(f"rule {self.id}", self.sources, SOURCE_KINDS)
         _check_selectors(f"rule {self.id}", self.destinations, DESTINATION_KINDS)
-        if not self.ports or normalise(self.ports) != self.ports:
+        if not is_normal(self.ports):
             raise ValueError(f"rule {self.id}: its ports must be some, sorted and joined")
         _check_times(f"rule {self.id}", self.not_before, self.not_after)
         for names in (self.posture, self.when, self.where):
@@ -181,7 +181,7 @@ class Test:
         """
         _check_selectors("test", (self.source,), SOURCE_KINDS)
         _check_selectors("test", (self.destination,), DESTINATION_KINDS)
-        if not self.ports or normalise(self.ports) != self.ports:
+        if not is_normal(self.ports):
             raise ValueError("test: its ports must be some, sorted and joined")
         _check_times("test", self.at, None)
         if self.rule is not None:
@@ -219,7 +219,8 @@ def _check_selectors(
     what: str, selectors: tuple[Selector, ...], kinds: frozenset[SelectorKind]
 ) -> None:
     """Refuse none, doubles, disorder and kinds that can not stand here."""
-    if not selectors or list(selectors) != sorted(set(selectors)):
+    single = len(selectors) == 1
+    if not single and (not selectors or list(selectors) != sorted(set(selectors))):
         raise ValueError(f"{what}: its selectors must be some, sorted and different")
     for selector in selectors:
         if selector.kind not in kinds or not is_name(selector.name, selector.kind):

@@ -55,6 +55,10 @@ class Selector:
     kind: SelectorKind
     name: str
 
+    def __hash__(self) -> int:
+        """Hash the name alone: a text remembers its hash, and few names are of two kinds."""
+        return hash(self.name)
+
     def __str__(self) -> str:
         """Write it as a rule does: `group:dba`."""
         return f"{self.kind.word}:{self.name}"

@@ -31,6 +31,7 @@ class NameTable:
         """Take any names, in any order, with or without doubles."""
         self.names: tuple[str, ...] = tuple(sorted(set(names)))
         self._numbers = {name: number for number, name in enumerate(self.names)}
+        self._selectors: dict[tuple[int, int], Selector] = {}
 
     def number(self, name: str) -> int:
         """Give the number that stands for a name."""
@@ -47,11 +48,30 @@ class NameTable:
             raise ObjectError(f"policy: name number {number} is not in its table")
         return self.names[number]
 
+    def selector(self, kind: Value, value: Value) -> Selector:
+        """Give the selector of a kind and a name by their numbers; the same one each time.
+
+        Raises:
+            ObjectError: One of the numbers stands for nothing.
+        """
+        key = read_int(kind, "selector kind"), read_int(value, "name number")
+        found = self._selectors.get(key)
+        if found is None:
+            found = self._selectors[key] = Selector(_kind(key[0]), self.name(key[1]))
+        return found
+
 
 def read_int(value: Value, what: str) -> int:
     """Take an integer, or raise ObjectError."""
     if type(value) is not int:
         raise ObjectError(f"policy: {what} is not an integer")
+    return value
+
+
+def read_flag(value: Value, what: str) -> bool:
+    """Take true or false, or raise ObjectError."""
+    if not isinstance(value, bool):
+        raise ObjectError(f"policy: {what} is neither true nor false")
     return value
 
 
@@ -124,7 +144,7 @@ def read_selectors(value: Value, names: NameTable) -> tuple[Selector, ...]:
     found = []
     for item in read_list(value, "selectors"):
         kind, name = read_pair(item, "selector")
-        found.append(Selector(_kind(kind), names.name(name)))
+        found.append(names.selector(kind, name))
     return tuple(found)
 
 
@@ -267,12 +287,12 @@ def read_check(value: Value, names: NameTable) -> Test:
         _single(read_selectors(fields.get(1), names)),
         _single(read_selectors(fields.get(2), names)),
         read_ports(fields.get(3)),
-        fields.get(4) is True,
+        read_flag(fields.get(4), "allow"),
         _optional_int(fields, 5, "at"),
         None if 6 not in fields else names.name(fields[6]),
         None if 7 not in fields else read_choice(fields[7], "reason", Reason),
         Supposed(
-            login=8 not in fields,
+            login=8 not in fields or read_flag(fields[8], "login"),
             mfa_age=_optional_int(fields, 9, "mfa_age"),
             postures=_read_names(fields, 10, names),
             country=None if 11 not in fields else read_text(fields[11], "country"),

@@ -90,7 +90,7 @@ REFUSED: list[tuple[Callable[[Any], object], str]] = [
     (put(8, 0, 1, to=[[1, 0], [1, 1]]), "an end of a test is not one selector"),
     (put(8, 0, 7, to="because"), "reason 'because' is not known"),
     (put(8, 0, 3, to=[]), "test: its ports must be some, sorted and joined"),
-    (put(8, 0, 4, to=1), "not in the one order the compiler writes"),
+    (put(8, 0, 4, to=1), "allow is neither true nor false"),
     (lambda value: value[6].reverse(), "its ids must be sorted and different"),
     (lambda value: value[3].reverse(), "not in the one order the compiler writes"),
     (lambda value: value[3].append("zz"), "not in the one order the compiler writes"),

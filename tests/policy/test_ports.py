@@ -6,7 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from policy.ports import ANY, ICMP, ICMPV6, PortRange, describe, normalise, parse_ports
+from policy.ports import (
+    ANY,
+    ICMP,
+    ICMPV6,
+    PortRange,
+    describe,
+    is_normal,
+    normalise,
+    parse_ports,
+)
 from tests.policy.build import PORTS, RANDOM, flows, ports
 
 
@@ -145,3 +154,11 @@ def test_a_flow_without_a_port_is_in_no_ported_range() -> None:
     assert not any(each.covers(6, None) for each in ports("tcp"))
     assert ANY.covers(6, None)
     assert ANY.covers(47, None)
+
+
+@given(st.lists(st.sampled_from([each for text in PORTS for each in ports(text)]), max_size=4))
+@RANDOM
+def test_what_is_normal_is_left_as_it_is(ranges: list[PortRange]) -> None:
+    """`is_normal` says of some ranges exactly whether `normalise` would change them."""
+    same = bool(ranges) and normalise(ranges) == tuple(ranges)
+    assert is_normal(ranges) is same
