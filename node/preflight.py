@@ -6,12 +6,15 @@ command ends with exit code 1 and the machine is as it was.
 
 import secrets
 import shutil
-import socket
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from crypto.errors import LocalError
-from node import udp
+from node import lock, udp
+from node.admin import files
 from node.kernel import links
+from node.paths import RUN_ROOT
 
 # Random, because with one fixed port for all, two nodes behind one Linux translator take each
 # other's mapping (docs/adr/0005); above the ports that services use, below the ephemeral
@@ -21,6 +24,7 @@ _PORT_TRIES = 64
 
 _CAP_NET_ADMIN = 12
 _STATUS = Path("/proc/self/status")
+_NAMESPACE = Path("/proc/thread-self/ns/net")
 
 
 def check_rights(status: Path = _STATUS) -> None:
@@ -52,24 +56,28 @@ def check_firewall(nft: str = "nft") -> None:
         )
 
 
-def claim_table(table: str) -> socket.socket:
-    """Claim a firewall table for this process, in this network namespace.
+@contextmanager
+def claim_table(table: str, *, folder: Path = RUN_ROOT) -> Iterator[None]:
+    """Hold a firewall table for the length of the block, in this network namespace.
 
-    Abstract sockets belong to a network namespace, as tables do, and die with their process.
+    Its lock is a file where only root can make one: with a name that anybody may take, any user
+    of the machine could keep the daemon from starting.
 
     Raises:
-        LocalError: another daemon in this namespace has it.
+        LocalError: another daemon in this namespace has it, or the file cannot be made.
     """
-    claim = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
-    try:
-        claim.bind(f"\0hedgerow-table-{table}")
-    except OSError as error:
-        claim.close()
-        raise LocalError(
-            f"another hedgerow daemon here holds the firewall table {table!r}",
-            remedy='give this one another: firewall_table = "NAME" in its settings',
-        ) from error
-    return claim
+    namespace = _NAMESPACE.stat().st_ino
+    with files.explained("make", folder):
+        folder.mkdir(mode=0o755, parents=True, exist_ok=True)
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(lock.held(folder / f"{table}-{namespace}.lock"))
+        except lock.AlreadyRunningError as error:
+            raise LocalError(
+                f"another hedgerow daemon here holds the firewall table {table!r}",
+                remedy='give this one another: firewall_table = "NAME" in its settings',
+            ) from error
+        yield
 
 
 def choose_port(*, asked: int | None, kept: int | None, interface: str) -> int:

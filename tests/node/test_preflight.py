@@ -1,6 +1,6 @@
 """What is missing is named, each with its remedy, before anything is changed."""
 
-import os
+import stat
 from pathlib import Path
 
 import pytest
@@ -36,14 +36,28 @@ def test_without_nft() -> None:
     assert "nftables" in caught.value.remedy
 
 
-def test_a_table_belongs_to_one_daemon_of_a_namespace() -> None:
+def test_a_table_belongs_to_one_daemon_of_a_namespace(tmp_path: Path) -> None:
     """The second is told how to get one of its own; the claim dies with its holder."""
-    table = f"test{os.getpid()}"
-    with preflight.claim_table(table):
-        with pytest.raises(LocalError, match="holds the firewall table") as caught:
-            preflight.claim_table(table)
+    with preflight.claim_table("t", folder=tmp_path):
+        with (
+            pytest.raises(LocalError, match="holds the firewall table") as caught,
+            preflight.claim_table("t", folder=tmp_path),
+        ):
+            pass
         assert "firewall_table" in caught.value.remedy
-    preflight.claim_table(table).close()
+        with preflight.claim_table("other", folder=tmp_path):
+            pass
+    with preflight.claim_table("t", folder=tmp_path):
+        pass
+
+
+def test_t57_no_other_user_can_claim_the_table(tmp_path: Path) -> None:
+    """What keeps a second daemon off is a file in a folder that only root may write to."""
+    folder = tmp_path / "run"
+    with preflight.claim_table("t", folder=folder):
+        (held,) = folder.iterdir()
+        assert stat.S_IMODE(held.stat().st_mode) == 0o600
+        assert not folder.stat().st_mode & (stat.S_IWGRP | stat.S_IWOTH)
 
 
 def test_the_port_asked_for_is_taken_if_it_is_free() -> None:
