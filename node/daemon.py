@@ -12,7 +12,8 @@ from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from random import SystemRandom
 
-from crypto.errors import LocalError
+from crypto.clock import Interval
+from crypto.errors import LocalError, PeerError
 from gossip.config import Config
 from gossip.events import Seed
 from gossip.machine import Machine
@@ -205,6 +206,7 @@ class Daemon:
             now = self._parts.clock.interval()
             self._mesh.save_rest()
             self._driver.set_clock()
+            self._offer_early_heads(now)
             computed = self._engine.compute(self._mesh.view(now), now)
             done = await self._reconciler.apply(computed.desired, now.hi)
             self._want(computed)
@@ -215,12 +217,17 @@ class Daemon:
             change = self._mesh.trust.next_change(now)
             if change is not None:
                 waits.append(change - (now.lo + now.hi) / 2)
-            greeting = self._reconciler.greeting_in(now.hi)
-            if greeting is not None:
-                waits.append(greeting)
+            soon = (self._reconciler.greeting_in(now.hi), self._mesh.trust.early_in(now))
+            waits += [wait for wait in soon if wait is not None]
             if not done:
                 waits.append(RETRY_SECONDS)
             await self._mesh.wait(max(WAIT_SECONDS_MIN, min(waits)))
+
+    def _offer_early_heads(self, now: Interval) -> None:
+        """Take in the heads that came before their time, now that it has come."""
+        for raw in self._mesh.trust.take_early(now):
+            with suppress(PeerError):
+                self._driver.ask(lambda at, raw=raw: self._machine.publish(at, raw))  # type: ignore[misc]
 
     async def _keep_verified(self) -> None:
         """Look whether the kernel still holds what was applied, and have it repaired if not.

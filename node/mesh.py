@@ -73,6 +73,7 @@ class Mesh:
         control_port: int,
     ) -> None:
         self.trust = restored.trust
+        self.trust.noticed = self.touch
         self.bundle = restored.bundle
         self.store = store
         self.clock = clock

@@ -5,6 +5,7 @@ Everything is verified again, whatever wrote it. What no longer holds is left ou
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 from crypto.clock import Interval
 from crypto.errors import HedgerowError, LocalError, ObjectError, PeerError
@@ -12,6 +13,7 @@ from crypto.objects import Device, Directory
 from crypto.signing import decode
 from crypto.trust import Trust
 from node.engine.view import Bundle
+from node.patience import PatientTrust
 from node.state import Store
 from policy.model import Policy
 
@@ -40,7 +42,7 @@ class Restored:
         refused: what did not stand up again, in words.
     """
 
-    trust: Trust
+    trust: PatientTrust
     device: Device
     device_raw: bytes
     bundle: Bundle | None
@@ -61,24 +63,25 @@ def load(store: Store, now: Interval) -> Restored:
         )
     objects = [raw for _, _, raw in store.objects()]
     try:
-        found = Trust.restore(objects, now, adopted=store.get(ADOPTED), mesh_id=mesh_id)
+        found = PatientTrust.restore(objects, now, adopted=store.get(ADOPTED), mesh_id=mesh_id)
     except PeerError as error:
         raise RestoreError(
             f"the state file does not hold the mesh it names: {error}",
             remedy="restore the folder from a backup, or move it away and join again",
         ) from error
+    trust = cast("PatientTrust", found.trust)
     for data in store.parts().values():
-        found.trust.admit_part(data)
+        trust.admit_part(data)
     refused = [str(error) for _, error in found.refused]
     bundle = None
     try:
-        bundle = decode_adopted(found.trust)
+        bundle = decode_adopted(trust)
     except HedgerowError as error:
         refused.append(f"the bundle in force: {error}")
     if bundle is not None:
-        found.trust.set_directory(bundle.directory)
+        trust.set_directory(bundle.directory)
     raw = _own_raw(store)
-    return Restored(found.trust, _device(raw), raw, bundle, tuple(refused))
+    return Restored(trust, _device(raw), raw, bundle, tuple(refused))
 
 
 def own_device(store: Store) -> Device:
