@@ -1,5 +1,6 @@
 """hedgerow up: run the node, here or in the background."""
 
+import gc
 import os
 import select
 import socket
@@ -46,9 +47,13 @@ def up(
     if background:
         _background(found, port=port, log_json=log_json, debug=debug)
         return
+    # What imports make stays for good: there is no garbage to look for, now or later.
+    gc.disable()
     from node import log
     from node.daemon import main
 
+    gc.freeze()
+    gc.enable()
     log.configure(json=log_json, debug=debug)
     main(found, port=port)
 
