@@ -6,7 +6,7 @@ this device is not in force, the answer is the empty one: deny everything, no pe
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import IPv4Network, IPv6Network
 
 from crypto.clock import Interval
@@ -145,23 +145,29 @@ def _tunnel_peers(view: NodeView, devices: Iterable[Device]) -> dict[bytes, Tunn
 
     WireGuard knows one peer a key. Where two devices claim one key, nobody but its holder can use
     either address, so both go to the one peer: whoever copied the key has given his own away.
+    Where the peer is, and who begins, is then for the device to say that an admin has named: a
+    copy must not lead away from the machine it was made of.
     """
     peers: dict[bytes, TunnelPeer] = {}
-    for device in devices:
+    for device in sorted(devices, key=lambda each: each.device_id not in view.vouched):
         if device.wireguard_public == view.me.wireguard_public:
             continue
-        known = peers.get(device.wireguard_public)
         own: tuple[Network, ...] = (
             IPv4Network(device.address4),
             IPv6Network(device.address6),
         )
-        peers[device.wireguard_public] = TunnelPeer(
-            device_id=known.device_id if known else device.device_id,
-            public_key=device.wireguard_public,
-            allowed_ips=(*known.allowed_ips, *own) if known else own,
-            endpoint=known.endpoint if known else view.paths.get(device.device_id),
-            keepalive_seconds=_keepalive(view, device),
-            begins=view.me.device_id < device.device_id,
+        known = peers.get(device.wireguard_public)
+        peers[device.wireguard_public] = (
+            replace(known, allowed_ips=(*known.allowed_ips, *own))
+            if known
+            else TunnelPeer(
+                device_id=device.device_id,
+                public_key=device.wireguard_public,
+                allowed_ips=own,
+                endpoint=view.paths.get(device.device_id),
+                keepalive_seconds=_keepalive(view, device),
+                begins=view.me.device_id < device.device_id,
+            )
         )
     return peers
 

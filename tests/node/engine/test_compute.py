@@ -220,6 +220,30 @@ def test_a_copied_wireguard_key_robs_nobody() -> None:
     assert IPv4Network(alice.address4) in peers[alice.wireguard_public].allowed_ips
 
 
+@pytest.mark.parametrize("thief_name", ["ci", "gateway", "stranger"])
+def test_a_copied_wireguard_key_leads_nobody_astray(thief_name: str) -> None:
+    """Whatever the copy's id, the tunnel goes to the device that an admin named."""
+    alice = DEVICES[IDS["alice-laptop"]]
+    thief = replace(DEVICES[IDS[thief_name]], wireguard_public=alice.wireguard_public)
+    thief = replace(thief, tags=("copy",))
+    sources = (named("alice-laptop"), tag("copy"))
+    policy = Policy("acme", rules=(rule("r", sources, (named("db1"),), "any"),))
+    seen = replace(
+        view(
+            "db1",
+            policy,
+            devices={**DEVICES, thief.device_id: thief},
+            vouched={"alice-laptop", "db1"},
+        ),
+        paths={alice.device_id: ("192.0.2.1", 1), thief.device_id: ("203.0.113.9", 9)},
+    )
+    peer = compute(seen, TIME).desired.peers[alice.wireguard_public]
+    assert peer.device_id == alice.device_id
+    assert peer.endpoint == ("192.0.2.1", 1)
+    assert peer.begins == (IDS["db1"] < alice.device_id)
+    assert IPv4Network(thief.address4) in peer.allowed_ips
+
+
 def test_a_device_with_our_own_key_is_no_peer() -> None:
     """WireGuard takes no peer with its own key; the rest of the plan stands."""
     alice, db1 = DEVICES[IDS["alice-laptop"]], DEVICES[IDS["db1"]]
