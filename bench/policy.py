@@ -219,7 +219,8 @@ def sharing(mesh: Mesh, compiled: Compiled) -> list[Row]:
     done = time.process_time()
     assert grants.inbound
     assert grants.outbound
-    changed = replace(peers[0], tags=peers[1].tags)
+    related = max(peers, key=lambda each: len(grants.inbound.get(each.device_id, ())))
+    changed = replace(related, tags=related.tags | peers[1].tags)
     one = timed(lambda: node.grants([changed], moment), 21)
     pairs = len(grants.inbound) + len(grants.outbound)
     return [

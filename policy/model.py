@@ -118,7 +118,8 @@ class Policy:
                 (rule.when, self.windows),
                 (rule.where, self.places),
             ):
-                _check_known(f"rule {rule.id}", names, known)
+                if names:
+                    _check_known(f"rule {rule.id}", names, known)
             self._check_places(f"rule {rule.id}", (*rule.sources, *rule.destinations))
         for test in self.tests:
             _check_known("tests", test.supposed.postures, self.postures)

@@ -123,7 +123,8 @@ class Rule:
             raise ValueError(f"rule {self.id}: its ports must be some, sorted and joined")
         _check_times(f"rule {self.id}", self.not_before, self.not_after)
         for names in (self.posture, self.when, self.where):
-            _check_named(f"rule {self.id}", names)
+            if names:
+                _check_named(f"rule {self.id}", names)
         if self.mfa_max_age is not None and not 0 < self.mfa_max_age <= AGE_SECONDS_MAX:
             raise ValueError(f"rule {self.id}: its age of a login is no length of time")
         if self.via is Via.UNKNOWN:

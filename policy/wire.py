@@ -245,7 +245,9 @@ def read_rule(value: Value, names: NameTable) -> Rule:
 
 def _read_names(fields: Fields, key: int, names: NameTable) -> tuple[str, ...]:
     """Read names that stand for themselves, by their numbers."""
-    return tuple(names.name(each) for each in read_list(fields.get(key, []), "names"))
+    if key not in fields:
+        return ()
+    return tuple(names.name(each) for each in read_list(fields[key], "names"))
 
 
 def block_value(block: Block, names: NameTable) -> Value:
