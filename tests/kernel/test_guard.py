@@ -65,7 +65,7 @@ def silent(sink: socket.socket) -> bool:
     return False
 
 
-def test_another_members_source_inside_a_tunnel_is_dropped(pair: Pair) -> None:
+def test_t09_another_members_source_inside_a_tunnel_is_dropped(pair: Pair) -> None:
     """WireGuard drops a packet whose inner source is not the sender's own address."""
     a, b = pair
     sink = b.namespace.udp(str(b.address4), 53)
@@ -80,7 +80,7 @@ def test_another_members_source_inside_a_tunnel_is_dropped(pair: Pair) -> None:
     assert b.count("denied_in") == before
 
 
-def test_another_members_ipv6_source_is_dropped(pair: Pair) -> None:
+def test_t09_another_members_ipv6_source_is_dropped(pair: Pair) -> None:
     """The same over IPv6."""
     a, b = pair
     sink = b.namespace.udp(str(b.address6), 53)
@@ -90,7 +90,7 @@ def test_another_members_ipv6_source_is_dropped(pair: Pair) -> None:
     assert silent(sink)
 
 
-def test_a_mesh_source_from_the_lan_is_dropped(pair: Pair) -> None:
+def test_t09_a_mesh_source_from_the_lan_is_dropped(pair: Pair) -> None:
     """A neighbour who sends with a member's address from outside the tunnel is dropped."""
     a, b = pair
     sinks = [b.namespace.udp(b.underlay, 53), b.namespace.udp("2001:db8::2", 53)]
@@ -102,7 +102,7 @@ def test_a_mesh_source_from_the_lan_is_dropped(pair: Pair) -> None:
     assert all(silent(sink) for sink in sinks)
 
 
-def test_the_mesh_address_is_not_reachable_from_the_lan(pair: Pair) -> None:
+def test_t09_the_mesh_address_is_not_reachable_from_the_lan(pair: Pair) -> None:
     """Linux answers for any address on any interface; this one it does not answer for."""
     a, b = pair
     sinks = [b.namespace.udp(str(b.address4), 53), b.namespace.udp(str(b.address6), 53)]

@@ -118,7 +118,7 @@ def test_a_restart_takes_back_what_is_no_longer_allowed(pair: Pair) -> None:
     assert all(until is not None and abs(until - later) < 2 for until in live.values())
 
 
-def test_grants_die_without_a_daemon(alone: Machine) -> None:
+def test_t31_grants_die_without_a_daemon(alone: Machine) -> None:
     """With nobody there, a dynamic grant is gone at its deadline; a static one stays."""
     peer = Machine(alone.namespace, 1, "other", "192.0.2.1")
     alone.install()
@@ -183,7 +183,7 @@ class Nft:
         self._flag.unlink()
 
 
-def test_a_failed_load_leaves_the_rules_in_force(pair: Pair, tmp_path: Path) -> None:
+def test_t32_a_failed_load_leaves_the_rules_in_force(pair: Pair, tmp_path: Path) -> None:
     """When a load fails, what was allowed stays allowed, what was not stays closed."""
     a, b = pair
     nft = Nft(tmp_path)
@@ -211,7 +211,7 @@ def test_a_failed_load_leaves_the_rules_in_force(pair: Pair, tmp_path: Path) -> 
     a.namespace.connect(str(b.address4), 81)
 
 
-def test_the_kernel_refuses_the_whole_transaction(alone: Machine) -> None:
+def test_t32_the_kernel_refuses_the_whole_transaction(alone: Machine) -> None:
     """A change that the kernel refuses half-way changes nothing at all."""
     peer = Machine(alone.namespace, 1, "other", "192.0.2.1")
     alone.install()
@@ -227,7 +227,7 @@ def test_the_kernel_refuses_the_whole_transaction(alone: Machine) -> None:
     assert {gid for _, gid in readback(alone).content.live} == {IN + 1}
 
 
-def test_nft_is_missing(alone: Machine, tmp_path: Path) -> None:
+def test_t32_nft_is_missing(alone: Machine, tmp_path: Path) -> None:
     """Without nft the error says what to install, and the earlier rules stay."""
     alone.install()
     before = readback(alone)

@@ -98,7 +98,7 @@ needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root to become 
 
 
 @needs_root
-async def test_another_user_cannot_connect(folder: Path) -> None:
+async def test_t57_another_user_cannot_connect(folder: Path) -> None:
     """T57: the socket has mode 0600, and the kernel refuses everyone but its owner."""
     path = folder / "d.sock"
     async with serving(Service(), path):
@@ -107,7 +107,7 @@ async def test_another_user_cannot_connect(folder: Path) -> None:
 
 
 @needs_root
-async def test_a_mode_changed_by_accident_opens_nothing(folder: Path) -> None:
+async def test_t57_a_mode_changed_by_accident_opens_nothing(folder: Path) -> None:
     """T57: even with mode 0666 the caller's user is asked from the kernel and refused."""
     path = folder / "d.sock"
     service = Service()
@@ -120,7 +120,7 @@ async def test_a_mode_changed_by_accident_opens_nothing(folder: Path) -> None:
 
 
 @needs_root
-async def test_the_group_of_the_socket_may_call(folder: Path) -> None:
+async def test_t57_the_group_of_the_socket_may_call(folder: Path) -> None:
     """T57: with a group the mode is 0660, and a process of that group is answered."""
     path = folder / "d.sock"
     async with serving(Service(), path, group=NOBODY):

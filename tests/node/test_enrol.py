@@ -79,7 +79,7 @@ def test_a_member_that_sees_the_device_can_sponsor_it(tmp_path: Path, mesh: Mesh
     assert trust.may_sponsor(identity, founder.body.device_id, now(mesh))[0]
 
 
-def test_the_folder_and_its_files_are_the_owners_alone(tmp_path: Path, mesh: Mesh) -> None:
+def test_t57_the_folder_and_its_files_are_the_owners_alone(tmp_path: Path, mesh: Mesh) -> None:
     """T57: folder 0700, key and state 0600."""
     places, _ = joined(tmp_path / "n", mesh)
     assert stat.S_IMODE(places.state.stat().st_mode) == 0o700
@@ -283,7 +283,7 @@ def test_a_clock_that_runs_ahead_delays_nothing(tmp_path: Path, mesh: Mesh) -> N
 
 
 @pytest.mark.slow
-def test_a_crash_at_any_line_of_a_join_leaves_none_or_all(tmp_path: Path, mesh: Mesh) -> None:
+def test_t25_a_crash_at_any_line_of_a_join_leaves_none_or_all(tmp_path: Path, mesh: Mesh) -> None:
     """T25: kill -9 at every line; the folder has not joined or has, and joining again works."""
     ticket = mesh.ticket(name="db1", uses=1)
     made = invite(mesh, ticket)

@@ -84,7 +84,7 @@ def test_damage_is_named(tmp_path: Path, content: bytes) -> None:
     assert "join again" in caught.value.remedy
 
 
-def test_a_crash_at_any_line_leaves_no_keys_or_all(tmp_path: Path, keys: DeviceKeys) -> None:
+def test_t25_a_crash_at_any_line_leaves_no_keys_or_all(tmp_path: Path, keys: DeviceKeys) -> None:
     """T25: kill -9 at every line of the save; the next start finds nothing or the keys."""
     outcomes = set()
     for _ in crashes(lambda: keystore.save(tmp_path, keys), "node.keystore", "node.admin.files"):

@@ -172,7 +172,7 @@ async def test_what_was_replaced_is_forgotten_on_disk(rig: Rig) -> None:
 
 
 @pytest.mark.slow
-def test_a_crash_at_any_line_of_an_adoption_leaves_old_or_new(tmp_path: Path) -> None:
+def test_t25_a_crash_at_any_line_of_an_adoption_leaves_old_or_new(tmp_path: Path) -> None:
     """T25: kill -9 at every line; the next start has the old bundle, or the new one, whole."""
     rig = Rig(tmp_path / "n")
     parts = compiled()

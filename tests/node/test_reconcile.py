@@ -136,7 +136,7 @@ async def test_the_deny_stands_before_there_is_an_interface(rig: Rig) -> None:
     assert rig.told == ["install", "up", "addresses", "routes", "rules", "peers"]
 
 
-async def test_without_a_firewall_no_interface_comes_up(rig: Rig) -> None:
+async def test_t32_without_a_firewall_no_interface_comes_up(rig: Rig) -> None:
     """T32: a table that cannot be loaded ends the start before anything else is touched."""
     rig.broken.add("install")
     with pytest.raises(LocalError, match="install failed"):
@@ -166,7 +166,7 @@ async def test_a_new_address_is_set(rig: Rig) -> None:
 @pytest.mark.parametrize(
     ("word", "code"), [("rules", "firewall"), ("peers", "wireguard"), ("routes", "links")]
 )
-async def test_a_failure_is_an_alarm_and_is_tried_whole_again(
+async def test_t32_a_failure_is_an_alarm_and_is_tried_whole_again(
     rig: Rig, word: str, code: str
 ) -> None:
     """T32: the other drivers are still told, and the next call tells all of them again."""
@@ -184,7 +184,7 @@ async def test_a_failure_is_an_alarm_and_is_tried_whole_again(
     assert rig.codes() == set()
 
 
-async def test_a_machine_without_memory_ends_no_daemon(
+async def test_t32_a_machine_without_memory_ends_no_daemon(
     rig: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """T32: a child process that cannot be started is an alarm like any other failure."""

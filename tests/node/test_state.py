@@ -156,7 +156,7 @@ def test_a_full_disk_is_an_error_and_loses_nothing(tmp_path: Path) -> None:
     assert store.get("big") == bytes(1_000_000)
 
 
-def test_a_crash_at_any_line_leaves_old_or_new(tmp_path: Path) -> None:
+def test_t25_a_crash_at_any_line_leaves_old_or_new(tmp_path: Path) -> None:
     """T25: kill -9 at every line of a write to several tables; all of it is there or none."""
     path = tmp_path / "state.db"
     first = Store(path)
@@ -183,7 +183,7 @@ def test_a_crash_at_any_line_leaves_old_or_new(tmp_path: Path) -> None:
     assert outcomes == {(1, 0, None), (2, 1, b"h1")}
 
 
-def test_a_crash_while_the_file_is_made_leaves_a_file_that_opens(tmp_path: Path) -> None:
+def test_t25_a_crash_while_the_file_is_made_leaves_a_file_that_opens(tmp_path: Path) -> None:
     """T25: kill -9 at every line of the first start; the next start works."""
     path = tmp_path / "state.db"
     for _ in crashes(lambda: Store(path), "node.state"):

@@ -57,7 +57,7 @@ ORDER = parse(SAMPLE, "sample.toml", files=files)
 
 @given(st.randoms(use_true_random=False))
 @RANDOM
-def test_order_makes_no_difference(random: object) -> None:
+def test_t56_order_makes_no_difference(random: object) -> None:
     """However keys, rules, tests and lists are ordered, the same bytes come out (T56)."""
 
     def shuffle(items: Sequence[str]) -> Sequence[str]:

@@ -37,7 +37,7 @@ def answers(
 
 @given(worlds(), rules("r9"), moments(), flows())
 @RANDOM
-def test_a_further_rule_takes_no_access_away(
+def test_t70_a_further_rule_takes_no_access_away(
     world: World, more: Rule, now: Interval, flow: Flow
 ) -> None:
     """What was allowed stays allowed, for at least as long."""
@@ -54,7 +54,7 @@ def test_a_further_rule_takes_no_access_away(
 
 @given(worlds(), blocks("x9"), moments(), flows())
 @RANDOM
-def test_a_further_block_gives_no_access(
+def test_t70_a_further_block_gives_no_access(
     world: World, more: Block, now: Interval, flow: Flow
 ) -> None:
     """What was denied stays denied, and what is still allowed is allowed by the same rule."""
@@ -76,7 +76,7 @@ def _until(decision: Decision) -> float:
 
 @given(worlds(), moments(), flows(), st.permutations(["n0", "n1", "n2", "n3"]))
 @RANDOM
-def test_the_order_of_rules_does_not_matter(
+def test_t56_the_order_of_rules_does_not_matter(
     world: World, now: Interval, flow: Flow, names: list[str]
 ) -> None:
     """Rules named otherwise, and so sorted otherwise, allow the same for the same time."""
@@ -94,7 +94,7 @@ def test_the_order_of_rules_does_not_matter(
 
 @given(worlds(), flows(), st.sampled_from([0, 0, 1, 7]))
 @RANDOM
-def test_a_decision_changes_only_at_its_time(world: World, flow: Flow, width: float) -> None:
+def test_t70_a_decision_changes_only_at_its_time(world: World, flow: Flow, width: float) -> None:
     """Swept over all borders, `allow` changes only at the time foretold."""
     foretold: list[Decision] = []
     seconds = {

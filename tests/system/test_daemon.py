@@ -118,14 +118,14 @@ def test_a_second_daemon_on_one_folder_is_refused(mesh: Pair) -> None:
     assert mesh.gate.status()["mesh"] == "acme"
 
 
-def test_another_user_may_not_talk_to_the_daemon(mesh: Pair) -> None:
+def test_t57_another_user_may_not_talk_to_the_daemon(mesh: Pair) -> None:
     """T57: neither the keys nor the socket are within another user's reach."""
     for file in ("device.key", "state.db", "daemon.sock"):
         assert (mesh.gate.state / file).stat().st_mode & 0o077 == 0
     assert mesh.gate.state.stat().st_mode & 0o077 == 0
 
 
-def test_dynamic_grants_die_on_time_without_any_daemon(mesh: Pair) -> None:
+def test_t31_dynamic_grants_die_on_time_without_any_daemon(mesh: Pair) -> None:
     """T31: both daemons are killed while a grant lives; the kernel ends it, static rules stay."""
     ends = int(mesh_clock()) + 6
     stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(ends))
@@ -148,7 +148,7 @@ def test_dynamic_grants_die_on_time_without_any_daemon(mesh: Pair) -> None:
     assert not mesh.can_reach(23)
 
 
-def test_a_lease_is_renewed_by_a_living_daemon_and_ends_after_its_death(mesh: Pair) -> None:
+def test_t31_a_lease_is_renewed_by_a_living_daemon_and_ends_after_its_death(mesh: Pair) -> None:
     """T31: a grant of an hour lives on five-second leases; without daemons it dies with one."""
     stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(mesh_clock() + 3_600))
     rules = RULE.format(id="ssh", allow="tcp/22") + f"not_after = {stamp}\n"

@@ -57,7 +57,7 @@ def refused(mesh: Pair, *options: str, env: dict[str, str] | None = None) -> str
     return done.stderr
 
 
-def test_without_nft(untouched: Pair, tmp_path: Path) -> None:
+def test_t32_without_nft(untouched: Pair, tmp_path: Path) -> None:
     """T32: no firewall, no start."""
     words = refused(untouched, env=path_without(tmp_path, "nft"))
     assert "the program nft is not installed" in words
@@ -110,7 +110,7 @@ def test_with_settings_that_are_wrong(untouched: Pair) -> None:
     assert str(file) in words
 
 
-def test_with_keys_that_others_may_read(untouched: Pair) -> None:
+def test_t57_with_keys_that_others_may_read(untouched: Pair) -> None:
     """T57: the remedy is the command that mends it."""
     file = untouched.laptop.state / "device.key"
     file.chmod(0o644)
@@ -144,7 +144,7 @@ def test_an_unknown_address_to_join_through_leaves_the_node_up_and_closed(tmp_pa
         assert not made.can_reach(22)
 
 
-def test_when_the_firewall_cannot_be_loaded_the_rules_before_stay(tmp_path: Path) -> None:
+def test_t32_when_the_firewall_cannot_be_loaded_the_rules_before_stay(tmp_path: Path) -> None:
     """T32: nft fails at run time; what was in force stays, the alarm stands, and it recovers."""
     real = shutil.which("nft")
     wrapper = tmp_path / "bin"
@@ -182,7 +182,7 @@ def test_when_the_firewall_cannot_be_loaded_the_rules_before_stay(tmp_path: Path
 
 
 @pytest.mark.slow
-def test_kill_9_at_any_moment_leaves_the_old_bundle_or_the_new(tmp_path: Path) -> None:
+def test_t25_kill_9_at_any_moment_leaves_the_old_bundle_or_the_new(tmp_path: Path) -> None:
     """T25: killed at random moments of taking a bundle in, a node starts whole and converges."""
     draw = random.Random(20)
     with pair(tmp_path) as made:
