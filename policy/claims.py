@@ -184,6 +184,12 @@ class Identities:
         """Give the networks of a site that rules, blocks and resources name."""
         return self._parts.get(name, {}).keys()
 
+    def site_selectors(self, name: str) -> frozenset[Selector]:
+        """Give all that some address of a site answers to."""
+        parts = self._parts.get(name, {}).values()
+        inner = [selector for selectors in parts for selector in selectors]
+        return frozenset({Selector(SelectorKind.SITE, name), *inner})
+
     def sites_of(self, subject: Subject) -> Sequence[str]:
         """Give the sites that a device is a gateway of; a name it chose itself makes it none."""
         if not self._gateways:

@@ -1,14 +1,14 @@
 """How much one node's kernel must hold: an estimate from above, from the devices declared."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from crypto.clock import Interval
 from crypto.objects import Directory
 from policy.decide import Evaluator, Moment
 from policy.ends import Ends
-from policy.model import Policy, Rule, Selector
+from policy.model import Policy, Selector, SelectorKind
 
 Costs = Mapping[Selector, Mapping[str, int]]
 
@@ -31,7 +31,8 @@ class Weight:
 def heaviest(policy: Policy, directory: Directory) -> Weight | None:
     """Give the declared device that needs most; None if no rule concerns any.
 
-    Each range of a rule needs an element, and one more for each peer that may use it.
+    Each range of a rule needs an element, and one more for each peer that may use it. A gateway
+    needs them for each region of its sites.
     """
     evaluator = Evaluator(policy, directory)
     moment = Moment(Interval(0, 0))
@@ -40,13 +41,17 @@ def heaviest(policy: Policy, directory: Directory) -> Weight | None:
         name: frozenset(evaluator.party(subject, moment).claims)
         for name, subject in devices.items()
     }
+    regions = {site: len(evaluator.regions(site)) for site in policy.sites}
+    for name, subject in devices.items():
+        for site in evaluator.identities.sites_of(subject):
+            claims[name] |= evaluator.identities.site_selectors(site)
     members: dict[Selector, set[str]] = defaultdict(set)
     for name, selectors in claims.items():
         for selector in selectors:
             members[selector].add(name)
     sides = [
-        _costs(policy.rules, members, by_destination=True),
-        _costs(policy.rules, members, by_destination=False),
+        _costs(policy, members, regions, by_destination=True),
+        _costs(policy, members, regions, by_destination=False),
     ]
     weights: dict[frozenset[Selector], Weight] = {}
     for name, selectors in sorted(claims.items()):
@@ -57,19 +62,24 @@ def heaviest(policy: Policy, directory: Directory) -> Weight | None:
 
 
 def _costs(
-    rules: Sequence[Rule], members: Mapping[Selector, set[str]], *, by_destination: bool
+    policy: Policy,
+    members: Mapping[Selector, set[str]],
+    regions: Mapping[str, int],
+    *,
+    by_destination: bool,
 ) -> Costs:
     """Give what each rule costs at one of its ends, by the selectors of that end."""
     costs: dict[Selector, dict[str, int]] = defaultdict(dict)
     peers: dict[tuple[Selector, ...], int] = {}
-    for rule in rules:
+    for rule in policy.rules:
         near, far = rule.sources, rule.destinations
         if by_destination:
             near, far = far, near
         if far not in peers:
             peers[far] = len(set[str]().union(*(members.get(each, ()) for each in far)))
         for selector in near:
-            costs[selector][rule.id] = len(rule.ports) * (1 + peers[far])
+            pieces = regions[selector.base] if selector.kind is SelectorKind.SITE else 1
+            costs[selector][rule.id] = len(rule.ports) * (1 + peers[far]) * pieces
     return costs
 
 
