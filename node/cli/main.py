@@ -17,6 +17,7 @@ COMMANDS = {
     "peers": Lazy("node.cli.node.peers:peers", "List the devices that a rule lets us talk to."),
     "ping": Lazy("node.cli.node.ping:ping", "Measure the path to a device, by name."),
     "why": Lazy("node.cli.node.why:why", "Explain one decision: SRC DST:PROTO/PORT."),
+    "doctor": Lazy("node.cli.node.doctor:doctor", "Look for what keeps a node from running."),
     "publish": Lazy("node.cli.node.publish:publish", "Hand signed objects to the mesh."),
     "admin": Lazy("node.cli.admin:group", "Roots, bundles, invites, approvals, revocations."),
     "policy": Lazy("node.cli.policy:group", "Check, compile, test and compare policies."),
