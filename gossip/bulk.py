@@ -102,6 +102,9 @@ class Bulk:
         short = offer.id[: m.SHORT_ID_BYTES]
         if offer.id in core.intake.ids or core.intake.is_refused(now, short) or not offer.length:
             return
+        if core.intake.is_waiting(offer.id):
+            # Of a long chain the first ones may come last: what waits for them leaves them room.
+            return
         pull = self._pulls.get(offer.id)
         if pull is None:
             if self._is_full(peer):

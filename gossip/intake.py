@@ -65,6 +65,10 @@ class Intake:
         """Return how many objects wait for a parent."""
         return len(self._waiting)
 
+    def is_waiting(self, identity: bytes) -> bool:
+        """Say whether an object is here and waits for a parent."""
+        return identity in self._waiting
+
     def is_refused(self, now: float, short: bytes) -> bool:
         """Say whether an object was refused of late."""
         return now < self._refused.get(short, now)

@@ -63,10 +63,10 @@ CHUNKS_PER_REQUEST_MAX: Final = 16
 CHUNKS_IN_FLIGHT_MAX: Final = 16
 """Chunks asked for and not here yet, per holder."""
 
-PULLS_MAX: Final = 16
+PULLS_MAX: Final = 32
 """Objects pulled in chunks at one time. The parts of a head have places of their own."""
 
-PULLS_PER_PEER_MAX: Final = 4
+PULLS_PER_PEER_MAX: Final = 8
 """Of these, as many as one member alone offers."""
 
 ACCUSATIONS_PER_SUBJECT_MAX: Final = 16
@@ -86,6 +86,12 @@ HELLOS_PER_SECOND: Final = 200.0
 HELLO_BURST: Final = 400.0
 RELAYED_HELLO_BYTES_MAX: Final = 1_100
 """A hello that another member carries has to fit into its datagram."""
+
+QUICKS_PER_SECOND: Final = 0.1
+"""Quick datagrams to all addresses that one member claims and has not proven."""
+
+QUICK_BURST: Final = 48.0
+"""Enough to move twice with eight addresses."""
 
 CONTACTED_MAX: Final = 1_024
 SEEDS_MAX: Final = 64

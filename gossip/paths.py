@@ -6,8 +6,8 @@ wanted member's endpoints go out at once, and a common member carries one more i
 section 7 in spirit, without its checklists), so both sides open their NATs in the same moment.
 
 An address out of a record is only its owner's claim. Until it is proven it gets at most three
-quick datagrams in each epoch of the record, and beyond that the slow back-off of wanted and of
-dead members, so that nobody can aim a mesh at a stranger.
+quick datagrams per record (all claims of one member a few dozen, however often it renews it), and
+beyond that the slow back-off of wanted and of dead members: nobody can aim a mesh at a stranger.
 """
 
 from typing import Final
@@ -48,6 +48,7 @@ class Paths:
         self._wanted: set[bytes] = set()
         self.contacted = Contacted()
         self._punches = Buckets(rate=PUNCHES_PER_SECOND, burst=PUNCH_BURST)
+        self._quicks = Buckets(rate=limits.QUICKS_PER_SECOND, burst=limits.QUICK_BURST)
         self._now = 0.0
         self.ever_proven = False
 
@@ -212,7 +213,9 @@ class Paths:
 
     def renewed(self, now: float, device_id: bytes) -> None:
         """Note a newer record: its endpoints are worth a try if the member is wanted."""
-        if device_id in self._wanted and not self.is_proven(device_id):
+        lacks = device_id in self._wanted and not self.is_proven(device_id)
+        # With a new record all the time the attempt that runs goes on instead.
+        if lacks and self._quicks.take(now, device_id, limits.ENDPOINTS_MAX):
             self.attempt(now, device_id)
 
     def left(self, now: float, device_id: bytes) -> None:
@@ -258,6 +261,9 @@ class Paths:
         step, path.step = path.step, path.step + 1
         quick = step < len(delays)
         addresses = self._candidates(device_id, path, quick=quick)
+        if quick:
+            known, take = path.last_proven, self._quicks.take
+            addresses = [each for each in addresses if each == known or take(now, device_id)]
         if addresses:
             self._knock(now, device_id, addresses, first=step == 0)
         elif device_id not in self._wanted:

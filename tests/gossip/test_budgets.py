@@ -1,10 +1,11 @@
 """What one member, or the holder of one invite, can make a node send, list and wait for."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
-from crypto.objects import RevokeKind
+from crypto.objects import Endpoint, Epoch, RevokeKind
 from gossip import hello, limits, wire
 from gossip import messages as m
 from gossip.events import Address, Alarm, BundleReady
@@ -67,6 +68,32 @@ def test_t42_one_datagram_makes_no_more_than_itself(
     assert third.state(founder)
     assert sum(tap.sizes) <= len(data)
     assert len(tap.sizes) <= 3
+
+
+@pytest.mark.parametrize("wanted", [False, True])
+def test_t52_a_record_that_is_renewed_again_and_again_aims_at_nobody(
+    wanted: bool,  # noqa: FBT001 - a parameter of the test
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A member that claims a stranger's address cannot have it tried anew with each record."""
+    town = Town(20)
+    founder, rogue = town.grown(2)
+    if wanted:
+        founder.want(rogue)
+    entry = rogue.machine._core.members.get(rogue.id)
+    assert entry is not None
+    assert entry.record is not None
+    rogue.crash()
+    ports = [Endpoint(STRANGER[0], STRANGER[1] + number) for number in range(8)]
+    taps = [Tap(founder, endpoint.address, monkeypatch) for endpoint in ports]
+    for number in range(1, 150):
+        epoch = Epoch(entry.record.epoch.boot_ms, entry.record.epoch.counter + number)
+        record = replace(entry.record, epoch=epoch, endpoints=tuple(ports))
+        raw = town.mesh.seal(record, seeds=[rogue.device.seed])
+        founder.do(lambda machine, now, raw=raw: machine._core.intake.take(now, raw, None))  # type: ignore[misc]
+        town.run(0.6)
+    # The slow back-off of a wanted or dead member tries all eight every half a minute or minute.
+    assert sum(len(tap.sizes) for tap in taps) <= 48 + 0.1 * 90 + 8 * 8
 
 
 def test_pulls_of_objects_that_do_not_exist_hold_no_bundle_up() -> None:
@@ -187,3 +214,19 @@ def test_what_a_member_says_no_with_is_printable(monkeypatch: pytest.MonkeyPatch
     town.run(1.0)
     said = [event.text for event in guest.events(Alarm) if event.code == "join-refused"]
     assert all(text.isprintable() for text in said)
+
+
+def test_t16_a_node_that_slept_through_fifty_long_roots_catches_up() -> None:
+    """Roots too long for a datagram come a few at a time, in whatever order, and all are used."""
+    town = Town(21)
+    founder, sleeper = town.grown(2)
+    sleeper.crash()
+    for number in range(50):
+        bounds = {f"limit-{number}-{each}": each for each in range(50)}
+        founder.publish(town.mesh.next_root(limits=bounds))
+    assert len(town.mesh.roots[-1]) > limits.RAW_BYTES_MAX
+    town.run(5.0)
+    sleeper.host.boot()
+    took = town.until(lambda: sleeper.trust.epoch == founder.trust.epoch == 51, limit=60.0)
+    assert took is not None
+    assert took < 20.0
