@@ -45,6 +45,9 @@ def _doubts(policy: Policy, directory: Directory) -> Iterator[tuple[str, str]]:
             yield rule.id, f'survives_expiry does nothing with on_expiry = "{on_expiry}"'
         for message in _never(rule, policy):
             yield rule.id, message
+        needs = _unestablished(rule, policy)
+        if needs:
+            yield rule.id, f"nodes can not establish {needs} yet, so it grants nothing there"
         wider = index.wider(rule)
         if wider is not None:
             yield rule.id, f'rule "{wider}" grants all it grants; remove one, or narrow that one'
@@ -65,6 +68,27 @@ def _never(rule: Rule, policy: Policy) -> Iterator[str]:
         yield "asks for a multi-factor login, and no issuer is declared"
     if policy.defaults.audit is Audit.NONE:
         yield 'leaves no trace: [defaults] has audit = "none"'
+
+
+def _unestablished(rule: Rule, policy: Policy) -> str:
+    """Say what a rule asks for that the daemon has no source of facts for.
+
+    Such a fact is Unknown on every node, and Unknown grants nothing.
+    """
+    asked = {
+        "logins": rule.mfa_max_age is not None,
+        "postures": bool(rule.posture),
+        "places": bool(rule.where),
+        "the path": rule.via is not None,
+        "sites": any(_is_site(each, policy) for each in (*rule.sources, *rule.destinations)),
+    }
+    return " and ".join(what for what, there in asked.items() if there)
+
+
+def _is_site(selector: Selector, policy: Policy) -> bool:
+    if selector.kind is SelectorKind.RESOURCE:
+        return "/" in policy.resources[selector.name]
+    return selector.kind is SelectorKind.SITE
 
 
 def _open_blocks(policy: Policy) -> Iterator[tuple[str, str]]:

@@ -80,6 +80,43 @@ def test_a_doubtful_rule_is_named(field: str, value: str, words: str) -> None:
     assert words in message
 
 
+NEEDS = """
+[issuers.okta]
+iss = "https://acme.okta.com"
+client_id = "0oa1"
+algs = ["RS256"]
+jwks = "okta.jwks.json"
+mfa_amr = ["mfa"]
+[postures.ok]
+max_age = "30m"
+all = ["firewall.on == true"]
+[places.home]
+country = ["IN"]
+[sites.hq]
+subnets = ["10.10.0.0/16"]
+gateways = ["db1"]
+[resources.printer]
+host = { site = "hq", address = "10.10.4.5" }
+"""
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "words"),
+    [
+        ("mfa", '{ max_age = "1h" }', "logins"),
+        ("posture", '["ok"]', "postures"),
+        ("where", '["home"]', "places"),
+        ("via", '"direct"', "the path"),
+        ("to", '["tag:prod", "site:hq"]', "sites"),
+        ("to", '["tag:prod", "resource:printer"]', "sites"),
+    ],
+)
+def test_what_nodes_can_not_establish_is_told(field: str, value: str, words: str) -> None:
+    """A rule that no node can ever find fulfilled is not signed in the belief that it works."""
+    found = doubts(rule(**{field: value}) + NEEDS)
+    assert f'rule "r": nodes can not establish {words} yet, so it grants nothing there' in found
+
+
 def test_any_port_of_one_device_is_no_doubt() -> None:
     """Only of a tag, which grows."""
     assert doubts(rule(to='["device:db1"]', allow='["any"]'), tested=False) == [
