@@ -27,6 +27,7 @@ from node.mesh import Mesh
 from node.netwatch import NetWatch
 from node.notify import notify
 from node.paths import Paths
+from node.readdress import Readdresser
 from node.reconcile import Reconciler
 from node.service import NodeService
 from node.startup import Parts, prepare
@@ -114,6 +115,8 @@ class Daemon:
             self._mesh, self._machine, self._driver, parts.wireguard, leave=self._leave
         )
         self._server = Server(self._service, parts.channel, parts.group)
+        self._device_raw = parts.restored.device_raw
+        self._readdresser = Readdresser(parts.state, self._mesh, parts.keys)
 
     async def start(self) -> None:
         """Install what the state on disk allows, then meet the others and begin to answer.
@@ -207,6 +210,7 @@ class Daemon:
             self._mesh.save_rest()
             self._driver.set_clock()
             self._offer_early_heads(now)
+            await self._take_another_address(now)
             computed = self._engine.compute(self._mesh.view(now), now)
             done = await self._reconciler.apply(computed.desired, now.hi)
             self._want(computed)
@@ -228,6 +232,14 @@ class Daemon:
         for raw in self._mesh.trust.take_early(now):
             with suppress(PeerError):
                 self._driver.ask(lambda at, raw=raw: self._machine.publish(at, raw))  # type: ignore[misc]
+
+    async def _take_another_address(self, now: Interval) -> None:
+        """Join again with another address if another device has ours."""
+        raw = self._readdresser.look(now, self._parts.clock.monotonic())
+        if raw is not None:
+            self._device_raw = raw
+            seeds, _ = await rendezvous.resolve(self._parts.store.members())
+            self._driver.ask(lambda at: self._machine.join(at, seeds, device=raw))
 
     async def _keep_verified(self) -> None:
         """Look whether the kernel still holds what was applied, and have it repaired if not.
@@ -299,9 +311,9 @@ class Daemon:
     async def _keep_joining(self) -> None:
         """Give the core the members to find the mesh through."""
         members = self._parts.store.members()
-        device = self._parts.restored.device_raw
 
         def join(seeds: list[Seed]) -> None:
+            device = self._device_raw
             self._driver.ask(lambda now: self._machine.join(now, seeds, device=device))
 
         await rendezvous.keep_joining(members, join)

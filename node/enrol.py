@@ -5,11 +5,9 @@ everything is written in one transaction, so a crash leaves a machine that has n
 that has. What an interrupted attempt leaves behind is a key, which the next attempt uses.
 """
 
-import hashlib
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Network
 from typing import Self
 
 from crypto import signing
@@ -21,13 +19,11 @@ from crypto.objects import Device, Ticket
 from crypto.objects.fields import LABEL
 from crypto.signing import ObjectType
 from crypto.trust import Trust
-from node import keystore, lock, restore
+from node import address, keystore, lock, restore
 from node.admin import files
 from node.paths import Paths
 from node.state import Store
 from policy.records import time_text
-
-_ADDRESS_CONTEXT = b"hedgerow-address4"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +81,8 @@ def join(paths: Paths, invite: Invite, now: Interval, *, name: str) -> Joined:
             [invite.ticket_seed, keys.sign_seed],
         )
         _admit(trust, (raw,), now, what="invite")
+        if ticket.addresses.num_addresses > 1:
+            address.keep(paths.state, invite.ticket_seed)
         membership.commit(trust, raw, invite.bootstrap)
     return Joined(invite.mesh_name, device, fresh=True)
 
@@ -285,6 +283,9 @@ def _device(invite: Invite, keys: DeviceKeys, name: str, now: Interval) -> Devic
     ticket = invite.ticket
     issued = max(ticket.issued, int(now.lo))
     life = ticket.ephemeral_minutes
+    address4 = address.choose(ticket.addresses, invite.mesh_id, keys.device_id)
+    if address4 is None:
+        raise InviteError(f"this invite gives no address: {ticket.addresses} is empty")
     return Device(
         device_id=keys.device_id,
         wireguard_public=keys.wireguard_public,
@@ -292,25 +293,13 @@ def _device(invite: Invite, keys: DeviceKeys, name: str, now: Interval) -> Devic
         name=name,
         owner=ticket.owner,
         tags=ticket.tags,
-        address4=choose_address(ticket.addresses, invite.mesh_id, keys.device_id),
+        address4=address4,
         address6=overlay6(invite.mesh_id, keys.device_id),
         issued=issued,
         not_before=ticket.issued,
         not_after=None if life is None else issued + 60 * life,
         ticket=signing.object_id(signing.decode(invite.ticket_raw).payload),
     )
-
-
-def choose_address(addresses: IPv4Network, mesh_id: bytes, device_id: bytes) -> IPv4Address:
-    """Return the address of a device in a ticket's range, a hash of its key.
-
-    The first and the last address of a range are left out where it has more than two: they may be
-    those of the whole pool, which no host can have.
-    """
-    size = addresses.num_addresses
-    first, count = (1, size - 2) if size > 2 else (0, size)
-    digest = hashlib.sha256(_ADDRESS_CONTEXT + mesh_id + device_id).digest()
-    return addresses[first + int.from_bytes(digest[:8], "big") % count]
 
 
 def _trust(roots: Sequence[bytes], objects: Iterable[bytes], now: Interval, *, what: str) -> Trust:

@@ -85,7 +85,7 @@ class Mesh:
         self.pings: dict[int, asyncio.Future[float | None]] = {}
         self.bundle_ready = asyncio.Event()
         self.core: TrustUser | None = None
-        self._device = restored.device
+        self.enrolled = restored.device
         self._observed: dict[str, None] = {}
         self._unsaved = False
         self._written, self._written_max = 0, REPLACED_MAX
@@ -96,13 +96,13 @@ class Mesh:
     @property
     def interface(self) -> str:
         """The name of the tunnel."""
-        return interface_name(self._device.device_id)
+        return interface_name(self.enrolled.device_id)
 
     @property
     def me(self) -> Device:
         """This device: as it is in force, else as it was enrolled."""
-        known = self.trust.devices(self.clock.interval()).get(self._device.device_id)
-        return known or self._device
+        known = self.trust.devices(self.clock.interval()).get(self.enrolled.device_id)
+        return known or self.enrolled
 
     # What changes.
 
@@ -150,6 +150,7 @@ class Mesh:
                     waiting.set_result(rtt_seconds)
             case events.Alarm(code, text):
                 self.alarms.stand(code, text)
+                self.touch()
             case events.MemberChanged(device_id, state):
                 self._log.debug("member", id=device_id.hex()[:16], state=str(state))
             case events.Synced():
@@ -207,6 +208,24 @@ class Mesh:
             return
         self._unsaved = False
         self.alarms.clear("state-not-saved")
+
+    def enrol_again(self, device: Device, raw: bytes, now: Interval) -> None:
+        """Let a newer object of this device stand for it from now on.
+
+        Raises:
+            PeerError: it does not hold. State unchanged.
+        """
+        admitted = self.trust.admit(raw, now)
+        try:
+            with self.store.transaction():
+                self.store.add_objects([(str(admitted.type), admitted.id, raw)])
+                self.store.put(restore.DEVICE, admitted.id)
+        except StateError as error:
+            self._unsaved = True
+            self.alarms.stand_error("state-not-saved", error)
+        self.enrolled = device
+        self.alarms.clear("join-refused")
+        self.touch(urgent=True)
 
     def _path(self, device_id: bytes, address: Address | None) -> None:
         if address is None:

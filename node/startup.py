@@ -3,6 +3,7 @@
 import socket
 from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 
 from crypto.errors import LocalError
 from crypto.identity import DeviceKeys
@@ -36,6 +37,7 @@ class Parts:
         group: the group that may give commands besides root.
         wireguard_port: the UDP port that the outside sees.
         boot_ms: the number of this start.
+        state: the state directory.
     """
 
     keys: DeviceKeys
@@ -50,6 +52,7 @@ class Parts:
     group: int | None
     wireguard_port: int
     boot_ms: int
+    state: Path
 
 
 async def prepare(paths: Paths, stack: ExitStack, *, port: int | None) -> Parts:
@@ -109,6 +112,7 @@ async def prepare(paths: Paths, stack: ExitStack, *, port: int | None) -> Parts:
         group=group,
         wireguard_port=wireguard_port,
         boot_ms=boot_ms,
+        state=paths.state,
     )
 
 

@@ -18,7 +18,7 @@ from tests.node.rig import joined
 
 HOME = Path("/opt/hedgerow")
 OURS = dict.fromkeys(PACKAGES, HOME)
-OWNERS = {name: ("hedgerow",) for name in PACKAGES}
+OWNERS = dict.fromkeys(PACKAGES, ("hedgerow",))
 
 
 def test_packages_that_are_all_ours_are_fine() -> None:

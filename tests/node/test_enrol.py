@@ -13,7 +13,7 @@ from crypto.errors import InviteError, LocalError
 from crypto.identity import DeviceKeys, overlay6
 from crypto.invite import Invite
 from crypto.objects import Device
-from node import enrol, keystore, paths, restore
+from node import address, enrol, keystore, paths, restore
 from node.lock import AlreadyRunningError, held
 from node.state import Store
 from tests.forge import DAY, Mesh, at, single
@@ -258,18 +258,18 @@ def test_addresses_of_a_range_are_spread_and_never_its_ends() -> None:
     """Many devices of one ticket get hosts of its range, each always the same."""
     network = IPv4Network("100.64.0.0/24")
     ids = [DeviceKeys.generate(os.urandom).device_id for _ in range(300)]
-    chosen = {each: enrol.choose_address(network, bytes(32), each) for each in ids}
-    assert all(address in network for address in chosen.values())
+    chosen = {each: address.choose(network, bytes(32), each) for each in ids}
+    assert all(each in network for each in chosen.values())
     assert not {network[0], network[-1]} & set(chosen.values())
     assert len(set(chosen.values())) > 100
-    assert all(enrol.choose_address(network, bytes(32), each) == chosen[each] for each in ids[:10])
+    assert all(address.choose(network, bytes(32), each) == chosen[each] for each in ids[:10])
 
 
 @pytest.mark.parametrize("network", ["100.64.0.9/32", "100.64.0.8/31"])
 def test_small_ranges_are_used_whole(network: str) -> None:
     """One or two addresses have no ends to leave out."""
     addresses = IPv4Network(network)
-    assert enrol.choose_address(addresses, bytes(32), bytes(range(32))) in addresses
+    assert address.choose(addresses, bytes(32), bytes(range(32))) in addresses
 
 
 def test_a_clock_that_runs_ahead_delays_nothing(tmp_path: Path, mesh: Mesh) -> None:
