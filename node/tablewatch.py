@@ -4,6 +4,10 @@ The kernel tells on netlink of every change of a ruleset in this namespace, as `
 it (linux/netfilter/nf_tables.h): what was changed and, as the end of one transaction, which
 process did it. So another program that flushes all rules is noticed within a second, and nobody
 has to read the table every minute to find that it is as it was.
+
+The process number that the message names is the whole machine's, which is not the one by which a
+daemon in a container knows its nft. So the port counts that the change came from: netlink gives a
+process the port of its number, as its own container counts (netlink(7), nl_pid).
 """
 
 import socket
@@ -15,14 +19,11 @@ _SOL_NETLINK = 270
 _NETLINK_ADD_MEMBERSHIP = 1
 _GROUP_NFTABLES = 7
 _NEW_GENERATION = 10 << 8 | 15
-_PROCESS_ID = 2
 _HEADER = struct.Struct("=IHHII")
-_ATTRIBUTE = struct.Struct("=HH")
-_FAMILY_BYTES = 4
 _PIECE_BYTES = 65_536
 _PIECES_MAX = 64
 
-# Who changed it when that was lost, or when the kernel does not say.
+# Who changed it when that was lost.
 SOMEBODY = 0
 
 
@@ -77,7 +78,7 @@ class TableWatch:
         """Yield who ended a transaction in which our table was named."""
         at = 0
         while at + _HEADER.size <= len(piece):
-            length, kind, *_ = _HEADER.unpack_from(piece, at)
+            length, kind, _, _, port = _HEADER.unpack_from(piece, at)
             body = piece[at + _HEADER.size : at + max(length, _HEADER.size)]
             at += max(length + 3 & ~3, _HEADER.size)
             if kind != _NEW_GENERATION:
@@ -85,14 +86,4 @@ class TableWatch:
                 self._named = self._named or self._name in body
             elif self._named:
                 self._named = False
-                yield _writer(body[_FAMILY_BYTES:])
-
-
-def _writer(attributes: bytes) -> int:
-    at = 0
-    while at + _ATTRIBUTE.size <= len(attributes):
-        length, kind = _ATTRIBUTE.unpack_from(attributes, at)
-        if kind == _PROCESS_ID:
-            return int.from_bytes(attributes[at + _ATTRIBUTE.size : at + length], "big")
-        at += max(length + 3 & ~3, _ATTRIBUTE.size)
-    return SOMEBODY
+                yield port

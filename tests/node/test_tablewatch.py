@@ -30,9 +30,9 @@ def watch(here: Namespace) -> Iterator[TableWatch]:
     made.close()
 
 
-def _change(here: Namespace, text: str) -> int:
-    """Let one nft load a text, and return its process number."""
-    argv = ["ip", "netns", "exec", here.name, "nft", "-f", "-"]
+def _change(here: Namespace, text: str, *through: str) -> int:
+    """Let one nft load a text, and return the process number of it, or of what started it."""
+    argv = ["ip", "netns", "exec", here.name, *through, "nft", "-f", "-"]
     with subprocess.Popen(argv, stdin=subprocess.PIPE, text=True) as nft:
         nft.communicate(text)
     assert nft.returncode == 0
@@ -56,6 +56,14 @@ def test_a_change_of_ours_is_heard_with_its_author(
     assert select.select([watch], [], [], 5)[0] == [watch]
     assert watch.acknowledge() == {author}
     assert not watch.acknowledge()
+
+
+def test_an_author_in_a_container_has_the_number_that_counts_there(
+    here: Namespace, watch: TableWatch
+) -> None:
+    """So a daemon in a container knows its own nft, whose first process is number 1."""
+    _change(here, "add chain inet hedgerow more", "unshare", "--pid", "--fork")
+    assert watch.acknowledge() == {1}
 
 
 def test_changes_of_other_tables_are_not_ours(here: Namespace, watch: TableWatch) -> None:
