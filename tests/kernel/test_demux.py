@@ -18,7 +18,7 @@ table inet host {
         type filter hook input priority 0; policy drop;
         iifname "lo" accept
         ct state established accept
-        meta l4proto ipv6-icmp accept
+        meta l4proto 58 accept
     }
 }
 """
