@@ -22,10 +22,10 @@ from crypto.errors import (
 from crypto.objects import Directory, Head, PartRef, Root
 from crypto.signing import ObjectType
 from node.admin import files, keytext, layout, signers
-from node.admin.changes import Side
 from node.admin.folder import Folder
 from node.admin.signers import Signer
 from policy.checks import TestFailure, run_tests
+from policy.diff import Side
 from policy.model import Policy
 
 POLICY, DIRECTORY = "policy", "directory"

@@ -65,12 +65,13 @@ def cell(row: str, column: str) -> Cell | None:
 
 
 def test_rows_are_who_and_columns_are_what() -> None:
-    """Users, groups and devices against resources and what rules name, all sorted."""
+    """Users, groups, tags and devices against resources and what rules name, all sorted."""
     found = table()
     assert [str(row) for row in found.rows] == [
         "user:ann",
         "user:bob",
         "group:ops",
+        "tag:prod",
         "device:db1",
         "device:lap",
     ]

@@ -2,12 +2,11 @@
 
 from typing import TYPE_CHECKING, Final
 
-from crypto.clock import Interval
 from node.cli import report
 
 if TYPE_CHECKING:  # imported when a command runs: they pull in the cryptography
     from node.admin.bundles import Inspected
-    from node.admin.changes import Side
+    from policy.diff import Side
 
 CHANGES_SHOWN: Final = 50
 
@@ -53,15 +52,17 @@ def bundle_facts(inspected: "Inspected") -> list[tuple[str, object]]:
     ]
 
 
-def tell_changes(before: "Side | None", after: "Side", now: Interval) -> None:
+def tell_changes(before: "Side | None", after: "Side") -> None:
     """Say who gains and who loses access by a policy, before anyone signs it."""
-    from node.admin.changes import changes
+    from policy.diff import compare
 
-    found = changes(before, after, now)
-    for change in found[:CHANGES_SHOWN]:
+    found = compare(before, after)
+    for name in found.redefined:
+        report.note(f"  gives another meaning to {name}")
+    for change in found.changes[:CHANGES_SHOWN]:
         report.note(f"  {change}")
-    if len(found) > CHANGES_SHOWN:
-        more = report.count(len(found) - CHANGES_SHOWN, "change")
-        report.note(f"  and {more} more; compare with `hedgerow policy matrix`")
-    if not found:
+    if len(found.changes) > CHANGES_SHOWN:
+        more = report.count(len(found.changes) - CHANGES_SHOWN, "change")
+        report.note(f"  and {more} more; compare with `hedgerow policy diff`")
+    if not found.changes:
         report.note("  nobody gains or loses access")

@@ -115,7 +115,7 @@ def _propose(
     path: Path, folder_path: Path, order: _Order, *, terms: tuple[int, int], abandon: bool
 ) -> None:
     from node.admin import bundles, files
-    from node.admin.changes import Side
+    from policy.diff import Side
 
     with files.locked(folder_path):
         folder = open_folder(folder_path)
@@ -135,9 +135,7 @@ def _propose(
             expires_seconds=terms[1],
             parts_before=before.head.parts if before else {},
         )
-        tell_changes(
-            bundles.newest_side(folder), Side(loaded.policy, loaded.directory), folder.now
-        )
+        tell_changes(bundles.newest_side(folder), Side(loaded.policy, loaded.directory))
         signed = bundles.propose(compiled.parts, said, folder, unlock(order.keys))
         _finish(bundles.inspect(signed.encode(), folder), folder, order)
 
@@ -188,7 +186,7 @@ def _check_mesh(path: Path, mesh: str, folder: "Folder") -> None:
 
 def _cosign(path: Path, folder_path: Path, order: _Order) -> None:
     from node.admin import bundles, files
-    from node.admin.changes import Side
+    from policy.diff import Side
 
     with files.locked(folder_path):
         folder = open_folder(folder_path)
@@ -198,9 +196,7 @@ def _cosign(path: Path, folder_path: Path, order: _Order) -> None:
         _require_follows(inspected, folder)
         inspected.require_tests()
         report.note(f"bundle {bundles.name(inspected.head)}, read in full; its tests pass")
-        tell_changes(
-            bundles.newest_side(folder), Side(inspected.policy, inspected.directory), folder.now
-        )
+        tell_changes(bundles.newest_side(folder), Side(inspected.policy, inspected.directory))
         if order.exported is not None:
             _export(order.exported, path, inspected, folder, as_json=order.as_json)
             return

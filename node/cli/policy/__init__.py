@@ -11,6 +11,7 @@ COMMANDS = {
         "Make a document of a Tailscale policy file.",
     ),
     "matrix": Lazy("node.cli.policy.matrix:matrix", "Show who may reach what."),
+    "diff": Lazy("node.cli.policy.diff:diff", "Show who gains and loses access: OLD NEW."),
     "why": Lazy("node.cli.policy.why:why", "Explain one decision: SRC DST:PROTO/PORT."),
 }
 
