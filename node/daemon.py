@@ -8,20 +8,22 @@ end die on time in the kernel, and the next start adopts what stands and cuts no
 import asyncio
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack, suppress
 from random import SystemRandom
 
 from crypto.clock import Interval
 from crypto.errors import LocalError, PeerError
+from crypto.invite import Bootstrap
 from gossip.config import Config
-from gossip.events import Seed
+from gossip.events import MemberView, Seed
 from gossip.machine import Machine
 from node import log, rendezvous
 from node.api.server import Server
 from node.clockwatch import ClockWatch
 from node.driver import Driver
 from node.engine.compute import Computed, Engine
+from node.engine.lockout import SESSION_SECONDS
 from node.kernel import links
 from node.mesh import Mesh
 from node.netwatch import NetWatch
@@ -32,6 +34,7 @@ from node.reconcile import Reconciler
 from node.service import NodeService
 from node.startup import Parts, prepare
 from node.tablewatch import TableWatch
+from node.unlock import Unlocker
 
 # How often to look whether our table is as it should be: we are told at once when another program
 # changes it, and where the system does not tell, we look more often.
@@ -47,6 +50,8 @@ WAIT_SECONDS_MIN = 0.01
 # Changes of the network come in swarms; and should one go unheard, it is seen after a while.
 NETWORK_SETTLE_SECONDS = 0.2
 NETWORK_SECONDS = 900.0
+# Half of the time without a handshake after which a tunnel is looked at more closely.
+UNLOCK_SECONDS = SESSION_SECONDS / 2
 # For the farewell to leave the machine before socket and tunnel go.
 FAREWELL_SECONDS = 0.2
 
@@ -100,7 +105,20 @@ class Daemon:
             control_port=parts.control.port,
         )
         self._driver = Driver(parts.control, parts.clock, self._mesh.take)
-        self._machine = Machine(
+        self._machine = self._born(parts.boot_ms)
+        self._reconciler = Reconciler(parts.firewall, parts.wireguard, parts.alarms)
+        self._service = NodeService(
+            self._mesh, self._machine, self._driver, parts.wireguard, leave=self._leave
+        )
+        self._server = Server(self._service, parts.channel, parts.group)
+        self._unlocker = Unlocker(self._mesh, self._reconciler, self._members)
+        self._device_raw = parts.restored.device_raw
+        self._readdresser = Readdresser(parts.state, self._mesh, parts.keys)
+
+    def _born(self, boot_ms: int) -> Machine:
+        """Return a gossip core at the beginning of a life with this number."""
+        parts = self._parts
+        return Machine(
             keys=parts.keys,
             trust=self._mesh.trust,
             config=Config.for_wan(len(self._mesh.trust.devices(parts.clock.interval()))),
@@ -108,15 +126,11 @@ class Daemon:
             entropy=os.urandom,
             sink=self._driver,
             now=parts.clock.monotonic(),
-            boot_ms=parts.boot_ms,
+            boot_ms=boot_ms,
         )
-        self._reconciler = Reconciler(parts.firewall, parts.wireguard, parts.alarms)
-        self._service = NodeService(
-            self._mesh, self._machine, self._driver, parts.wireguard, leave=self._leave
-        )
-        self._server = Server(self._service, parts.channel, parts.group)
-        self._device_raw = parts.restored.device_raw
-        self._readdresser = Readdresser(parts.state, self._mesh, parts.keys)
+
+    def _members(self) -> Mapping[bytes, MemberView]:
+        return self._machine.members()
 
     async def start(self) -> None:
         """Install what the state on disk allows, then meet the others and begin to answer.
@@ -181,6 +195,7 @@ class Daemon:
                     self._keep_verified(),
                     self._keep_looking(),
                     self._keep_joining(),
+                    self._keep_unlocked(),
                     self._keep_watchdog(),
                 )
             ]
@@ -238,8 +253,7 @@ class Daemon:
         raw = self._readdresser.look(now, self._parts.clock.monotonic())
         if raw is not None:
             self._device_raw = raw
-            seeds, _ = await rendezvous.resolve(self._parts.store.members())
-            self._driver.ask(lambda at: self._machine.join(at, seeds, device=raw))
+            await self._join(self._parts.store.members())
 
     async def _keep_verified(self) -> None:
         """Look whether the kernel still holds what was applied, and have it repaired if not.
@@ -279,6 +293,34 @@ class Daemon:
                 await asyncio.sleep(NETWORK_SETTLE_SECONDS)
             self._moved.clear()
             await self._look_at_network()
+
+    async def _keep_unlocked(self) -> None:
+        """Notice tunnels that do not come up although both ends are there."""
+        while True:
+            await asyncio.sleep(UNLOCK_SECONDS)
+            if await self._unlocker.look(self._parts.clock.monotonic()):
+                await self._begin_new_life()
+
+    async def _begin_new_life(self) -> None:
+        """Go on with a new gossip core, as after a restart: the others see a higher number.
+
+        Nothing but gossip begins anew; tunnel and rules stay as they are.
+        """
+        store, clock = self._parts.store, self._parts.clock
+        self._log.warning("gossip begins a new life, for others to renew their end of a tunnel")
+        self._machine = self._born(store.next_boot(int(clock.wall() * 1_000)))
+        self._service.machine = self._mesh.core = self._machine
+        self._driver.attach(self._machine)
+        self._mesh.underlay = frozenset()
+        await self._look_at_network()
+        wanted = self._service.wanted
+        self._driver.ask(lambda now: self._machine.want(now, wanted))
+        await self._join(store.members())
+
+    async def _join(self, members: Iterable[Bootstrap]) -> None:
+        """Say hello to members, wherever their names lead now."""
+        seeds, _ = await rendezvous.resolve(members)
+        self._driver.ask(lambda now: self._machine.join(now, seeds, device=self._device_raw))
 
     async def _keep_watchdog(self) -> None:
         """Tell the service manager that the loop still turns, as often as it asks."""

@@ -138,6 +138,25 @@ class Reconciler:
             await self.wireguard.down()
             await self._firewall.remove()
 
+    async def renew(self, keys: AbstractSet[bytes], now: float) -> None:
+        """Take peers out and add them again, which forgets all that WireGuard knew of them.
+
+        What fails is an alarm, and the next `apply` puts it right.
+        """
+        async with self._lock:
+            if self.applied is None or self._stopped:
+                return
+            held = {
+                key: peer
+                for key, peer in self.applied.peers.items()
+                if key in self._held and key not in keys
+            }
+            peers = self.applied.peers
+            done = await self._try("wireguard", self.wireguard.apply(held))
+            self._held = frozenset(held)
+            if not (done and await self._try("wireguard", self._set_peers(peers, now))):
+                self.applied = None
+
     def greeting_in(self, now: float) -> float | None:
         """Return the seconds until a peer is to be set up, or None if none waits."""
         return min(self._waiting.values()) - now if self._waiting else None

@@ -32,7 +32,7 @@ class NodeService:
 
     Args:
         mesh: its verified state.
-        machine: its gossip core.
+        machine: its gossip core, until the daemon gives it another one.
         driver: what drives the core.
         wireguard: its tunnel.
         leave: leaves the mesh, removes everything and begins to stop.
@@ -48,8 +48,8 @@ class NodeService:
         leave: Callable[[], Awaitable[None]],
     ) -> None:
         self.wanted: frozenset[bytes] = frozenset()
+        self.machine = machine
         self._mesh = mesh
-        self._machine = machine
         self._driver = driver
         self._wireguard = wireguard
         self._leave = leave
@@ -72,7 +72,7 @@ class NodeService:
             "peers": await self._peers(now),
             "alarms": [{"code": code, "text": text} for code, text in mesh.alarms],
             "bootstrap": [format_bootstrap(each) for each in self._bootstrap()],
-            "gossip": dict(self._machine.stats()),
+            "gossip": dict(self.machine.stats()),
             "faults": {**self._driver.failures, **self._driver.refused},
         }
 
@@ -92,7 +92,7 @@ class NodeService:
         except LocalError as error:
             self._mesh.alarms.stand_error("wireguard", error)
             tunnels = {}
-        members = self._machine.members()
+        members = self.machine.members()
         devices = self._mesh.trust.devices(now)
         peers = [devices[each] for each in self.wanted if each in devices]
         return [
@@ -181,7 +181,7 @@ class NodeService:
         token = next(self._tokens)
         answer: asyncio.Future[float | None] = asyncio.get_running_loop().create_future()
         self._mesh.pings[token] = answer
-        self._driver.ask(lambda now: self._machine.ping(now, device.device_id, token))
+        self._driver.ask(lambda now: self.machine.ping(now, device.device_id, token))
         try:
             async with asyncio.timeout(PING_SECONDS_MAX):
                 rtt_seconds = await answer
@@ -217,7 +217,7 @@ class NodeService:
             HedgerowError: it is neither, or it does not hold.
         """
         admitted = self._driver.ask(
-            lambda now: publish.publish(self._machine, self._mesh.trust, data, now)
+            lambda now: publish.publish(self.machine, self._mesh.trust, data, now)
         )
         self._mesh.touch(urgent=True)
         return {

@@ -279,3 +279,41 @@ async def test_the_other_end_greets_a_moment_later(rig: Rig) -> None:
     assert await rig.reconciler.apply(placed(begins=False, keepalive=20), NOW + 1)
     assert rig.tunnel.pulses == [GREETING_SECONDS, 20]
     assert rig.reconciler.greeting_in(NOW + 1) is None
+
+
+async def test_a_renewed_peer_is_taken_out_and_added_again(rig: Rig) -> None:
+    """The others stay set up, and the one is greeted as a new one is."""
+    wanted = placed(begins=True)
+    await rig.start(wanted)
+    await rig.reconciler.apply(wanted, NOW)
+    (key,) = wanted.peers
+    rig.told.clear()
+    rig.tunnel.pulses.clear()
+    await rig.reconciler.renew({key}, NOW)
+    assert rig.told == ["peers", "peers", "peers"]
+    assert rig.tunnel.pulses == [25, 0]
+    assert set(rig.tunnel.peers) == {key}
+
+
+async def test_a_renewal_that_fails_is_put_right_by_the_next_update(rig: Rig) -> None:
+    """A peer that was taken out and not added again is no lasting state."""
+    wanted = placed(begins=True)
+    await rig.start(wanted)
+    (key,) = wanted.peers
+    rig.broken.add("peers")
+    await rig.reconciler.renew({key}, NOW)
+    assert rig.codes() == {"wireguard"}
+    rig.broken.clear()
+    assert await rig.reconciler.apply(wanted, NOW)
+    assert set(rig.tunnel.peers) == {key}
+    assert rig.codes() == set()
+
+
+async def test_after_a_farewell_nothing_is_renewed(rig: Rig) -> None:
+    """What was removed stays removed."""
+    wanted = placed(begins=True)
+    await rig.start(wanted)
+    await rig.reconciler.stop()
+    rig.told.clear()
+    await rig.reconciler.renew(set(wanted.peers), NOW)
+    assert rig.told == []
