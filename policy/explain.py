@@ -62,6 +62,26 @@ def why(  # noqa: PLR0913 - one keyword for each thing a decision depends on
     )
 
 
+def find_source(policy: Policy, directory: Directory, text: str) -> Selector:
+    """Find who is meant, as `why` does.
+
+    Raises:
+        LocalError: The name means nothing here.
+    """
+    names = _Names(policy, directory, Ends(Evaluator(policy, directory), directory))
+    return names.find(text, SOURCE_KINDS, _BARE_SOURCES)
+
+
+def find_destination(policy: Policy, directory: Directory, text: str) -> Selector:
+    """Find what is meant, as `why` does.
+
+    Raises:
+        LocalError: The name means nothing here.
+    """
+    names = _Names(policy, directory, Ends(Evaluator(policy, directory), directory))
+    return names.find(text, DESTINATION_KINDS, _BARE_DESTINATIONS)
+
+
 class _Names:
     """What there is to ask about."""
 

@@ -12,6 +12,8 @@ COMMANDS = {
     ),
     "matrix": Lazy("node.cli.policy.matrix:matrix", "Show who may reach what."),
     "diff": Lazy("node.cli.policy.diff:diff", "Show who gains and loses access: OLD NEW."),
+    "who-can": Lazy("node.cli.policy.reach:who_can", "Show who can reach one thing."),
+    "what-can": Lazy("node.cli.policy.reach:what_can", "Show what one name can reach."),
     "why": Lazy("node.cli.policy.why:why", "Explain one decision: SRC DST:PROTO/PORT."),
 }
 

@@ -8,6 +8,7 @@ import click
 from node.cli import documents, report
 from node.cli.clock import at_or_now
 from node.cli.params import FILE, FLOW, MOMENT, FlowTo
+from node.cli.policy.suppose import Supposition, suppose_options
 
 if TYPE_CHECKING:  # imported when the command runs: start-up time counts
     from policy.decide import Decision
@@ -18,24 +19,36 @@ if TYPE_CHECKING:  # imported when the command runs: start-up time counts
 @click.argument("source", metavar="SRC")
 @click.argument("flow", metavar="DST:PROTO/PORT", type=FLOW)
 @click.option("--at", type=MOMENT, help="The instant to judge; else now.")
+@suppose_options
 @report.json_option
-def why(*, path: Path, source: str, flow: FlowTo, at: float | None, as_json: bool) -> None:
+def why(
+    *,
+    path: Path,
+    source: str,
+    flow: FlowTo,
+    at: float | None,
+    supposition: Supposition,
+    as_json: bool,
+) -> None:
     """Explain whether SRC may reach DST, by a document or a bundle.
 
-    SRC is user:NAME, group:NAME, tag:NAME or device:NAME; DST is resource:NAME, tag:NAME or
-    device:NAME; a bare name will do. Exit code 0 is allow, 1 is deny.
+    SRC is user:NAME, group:NAME, tag:NAME, device:NAME or site:NAME; DST is resource:NAME,
+    tag:NAME, device:NAME, site:NAME or an address at a site; a bare name will do. If anything is
+    supposed, its user is taken to be logged in. Exit code 0 is allow, 1 is deny.
     """
     from policy.explain import why as explained
+    from policy.reach import by_address
 
     loaded = documents.load(path)
     decision = explained(
         loaded.policy,
         loaded.directory,
         source,
-        flow.destination,
+        by_address(loaded.policy, flow.destination),
         proto=flow.proto,
         port=flow.port,
         now=at_or_now(at),
+        supposed=supposition.against(loaded.policy),
     )
     if as_json:
         report.emit(
