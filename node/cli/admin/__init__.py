@@ -10,6 +10,8 @@ COMMANDS = {
     "approve": Lazy("node.cli.admin.approve:approve", "Sign a device that asked to join."),
     "revoke": Lazy("node.cli.admin.revoke:revoke", "Take a device, user, ticket or key out."),
     "sign": Lazy("node.cli.admin.sign:sign", "Sign a policy, or add a signature."),
+    "propose": Lazy("node.cli.admin.cosign:propose", "Sign a policy as the next bundle."),
+    "cosign": Lazy("node.cli.admin.cosign:cosign", "Check what was proposed, and sign it too."),
     "rotate-root": Lazy("node.cli.admin.rotate:rotate", "Replace keys, or renew the root."),
     "verify": Lazy("node.cli.admin.verify:verify", "Check a bundle: who signed what, until when."),
     "publish": Lazy("node.cli.admin.publish:publish", "Hand a signed file to a running node."),

@@ -47,12 +47,14 @@ class Keys:
         ssh: Files to name to ssh-keygen.
         passphrases: Files with the passphrases of the key files.
         signatures: Signatures that ssh-keygen made elsewhere.
+        asks: Ask whether to sign, after all has been shown and before any key is touched.
     """
 
     files: tuple[Path, ...]
     ssh: tuple[Path, ...]
     passphrases: tuple[Path, ...]
     signatures: tuple[Path, ...] = ()
+    asks: bool = False
 
     @property
     def named(self) -> tuple[Path, ...]:
@@ -69,10 +71,13 @@ def unlock(keys: Keys) -> "list[Signer]":
     """Make these keys ready to sign: key files are opened, the others found.
 
     Raises:
-        LocalError: A file is none of a key, one key comes twice, or a passphrase does not fit.
+        LocalError: A file is none of a key, one key comes twice, a passphrase does not fit, or
+            who was asked does not want to sign.
     """
     from node.admin import keyfile, signers, sshkeys
 
+    if keys.asks and not click.confirm("Sign it?", err=True):
+        raise LocalError("nothing was signed", remedy="talk to who proposed it")
     loaded = [keyfile.load(path) for path in keys.files]
     others: list[Signer] = [*map(sshkeys.load, keys.ssh)]
     others += map(sshkeys.load_signature, keys.signatures)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -18,6 +18,9 @@ from node.cli.passphrase import passphrase_option
 if TYPE_CHECKING:  # imported when the command runs: they pull in the cryptography
     from node.admin.bundles import Inspected
     from node.admin.folder import Folder
+
+
+ASKS: Final = "hedgerow.sign.asks"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +82,9 @@ def sign(  # noqa: PLR0913 - a click command has a parameter for each of its opt
     With fewer keys than the mesh demands the bundle is written unfinished; another holder
     completes it with --add on a machine of his own, where everything in it is checked again.
     """
-    keys = Keys(key_paths, ssh_paths, passphrase_files, signatures)
+    # `cosign` is this command with a question before it signs, and says so in its context.
+    asks = click.get_current_context().meta.get(ASKS, False)
+    keys = Keys(key_paths, ssh_paths, passphrase_files, signatures, asks=asks)
     order = _Order(keys, exported, out, base, as_json)
     if (policy is None) == (added is None):
         raise click.UsageError("Name a policy to sign, or a file to add to with --add: not both.")
@@ -244,5 +249,5 @@ def _finish(inspected: "Inspected", folder: "Folder", order: _Order) -> None:
     else:
         click.echo(
             f"\nNext: have {inspected.missing} more of the holders run "
-            f"hedgerow admin sign --add {where.name} --key FILE"
+            f"hedgerow admin cosign {where.name} --key FILE"
         )
