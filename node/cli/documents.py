@@ -1,6 +1,6 @@
 """Reading policy documents for commands: every mistake shown, each with file and line."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -68,6 +68,7 @@ def try_compile(
     from node.admin import files
     from policy.compile import compile_document
     from policy.document import parse
+    from policy.lint_unused import unused
     from policy.problems import DocumentError
 
     try:
@@ -79,9 +80,11 @@ def try_compile(
         ) from error
     try:
         document = parse(text, str(path), files=lambda name: _beside(path, name))
-        return (), compile_document(document, horizon=_horizon(expires_seconds))
+        compiled = compile_document(document, horizon=_horizon(expires_seconds))
     except DocumentError as error:
         return error.problems, None
+    warnings = sorted({*compiled.warnings, *unused(text, str(path))})
+    return (), replace(compiled, warnings=tuple(warnings))
 
 
 def _beside(path: Path, name: str) -> bytes:

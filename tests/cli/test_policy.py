@@ -84,6 +84,14 @@ def test_warnings_do_not_fail_unless_asked(run: Run, tmp_path: Path) -> None:
     assert "hedgerow: untested.toml has 1 warning" in strict.err
 
 
+def test_unused_names_are_warned_of(run: Run, tmp_path: Path) -> None:
+    """What is declared and not used is a warning with its line."""
+    (tmp_path / "idle.toml").write_text(POLICY.replace("[groups]", "[groups]\nidle = []"))
+    done = run("policy", "check", "idle.toml")
+    assert done.code == 0
+    assert done.err == ("warning: idle.toml:8: nothing uses group:idle; remove it, or name it\n")
+
+
 def test_compiled_parts_are_named_by_hash(run: Run, policy: Path, tmp_path: Path) -> None:
     """`compile` writes both parts, prints their hashes, and does the same every time."""
     first = run("policy", "compile", policy, "--out", "parts")
