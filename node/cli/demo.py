@@ -74,16 +74,24 @@ def _show(report: Report, *, as_json: bool) -> None:
 
 
 def _explain(lab: Lab, folder: Path) -> None:
-    shell = f"ip netns exec {lab.prefix}-eng-laptop"
+    inside = f"ip netns exec {lab.prefix}-eng-laptop"
+    hedgerow = _command()
     state = folder / "eng-laptop"
     click.echo(f"""
 The mesh is still up. Look around as one of its machines:
-  {shell} hedgerow --state {state} status
-  {shell} hedgerow --state {state} peers
-  {shell} hedgerow --state {state} why eng-laptop prod-db-1:tcp/5432
-  {shell} bash
+  {inside} {hedgerow} --state {state} status
+  {inside} {hedgerow} --state {state} peers
+  {inside} {hedgerow} --state {state} why eng-laptop prod-db-1:tcp/5432
+  {inside} bash
 Remove it with:
-  hedgerow demo --remove {lab.prefix}""")
+  {hedgerow} demo --remove {lab.prefix}""")
+
+
+def _command() -> str:
+    """Return what to type for `hedgerow`: its path where the shell would not find this one."""
+    here = Path(sys.executable).with_name("hedgerow")
+    found = shutil.which("hedgerow")
+    return "hedgerow" if found and Path(found).resolve() == here.resolve() else str(here)
 
 
 def _remove(name: str) -> None:
