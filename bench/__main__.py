@@ -1,9 +1,9 @@
 """Every benchmark of this folder, one after another, within a bounded time.
 
 A benchmark is a module of this folder that can be run by itself: `python -m bench.NAME`. It takes
-`--json`, and then prints one JSON document; it exits with 0 when what it measured is as good as
-it must be, with 1 when it is not. Each runs in a process of its own, so that none inherits the
-memory, the threads or the signal handlers of another.
+`--json`, and then prints one JSON document; its `main()` returns 0 when what it measured is as
+good as it must be, and 1 when it is not. Each runs in a process of its own, so that none inherits
+the memory, the threads or the signal handlers of another.
 
     sudo make bench
     sudo make bench ARGS=--list
@@ -12,7 +12,9 @@ memory, the threads or the signal handlers of another.
 
 import argparse
 import ast
+import importlib
 import json
+import logging
 import subprocess
 import sys
 import time
@@ -20,11 +22,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from crypto.errors import HedgerowError
+
 FOLDER = Path(__file__).resolve().parent
 # All benchmarks together; one that is still running then is ended.
 MINUTES_MAX = 20.0
 # An ended benchmark removes the namespaces that it made.
 LEAVE_SECONDS_MAX = 20.0
+VERDICTS = {0: "passed", 1: "missed"}
+# How a benchmark's process ends without a result; Python's own 1 would say that it is slow.
+FAULT = 3
+ALONE = "import sys; from bench.__main__ import alone; sys.exit(alone(sys.argv.pop(1)))"
 
 
 @dataclass(frozen=True)
@@ -105,7 +113,7 @@ def run(names: Sequence[str], seconds_max: float, *, as_json: bool) -> Iterator[
     """Run benchmarks in turn; yield how each ended, also those for which no time was left."""
     until = time.monotonic() + seconds_max
     for name in names:
-        command = [sys.executable, "-m", f"bench.{name}", *(["--json"] if as_json else [])]
+        command = [sys.executable, "-c", ALONE, name, *(["--json"] if as_json else [])]
         if not as_json:
             print(f"\n{name}", flush=True)
         yield one(name, command, until - time.monotonic(), as_json=as_json)
@@ -132,14 +140,20 @@ def one(name: str, command: Sequence[str], seconds_max: float, *, as_json: bool)
             end(process)
             raise
     seconds = time.monotonic() - began
-    verdict = {0: "passed", 1: "missed"}.get(process.returncode, "failed")
-    if not as_json:
-        return Outcome(name, verdict, seconds)
+    verdict = VERDICTS.get(process.returncode, "failed")
+    result = json.loads(told) if as_json and verdict != "failed" else None
+    return Outcome(name, verdict, seconds, result)
+
+
+def alone(name: str) -> int:
+    """Run one benchmark in this process, tell what kept it from a result, return how it ended."""
     try:
-        return Outcome(name, verdict, seconds, json.loads(told))
-    except json.JSONDecodeError:
-        # A traceback exits with 1 too, but it prints no document.
-        return Outcome(name, "failed", seconds)
+        return int(importlib.import_module(f"bench.{name}").main())
+    except HedgerowError as error:
+        print(f"{error.message}\n  {error.remedy}", file=sys.stderr)
+    except Exception:
+        logging.getLogger("bench").exception("%s came to no result", name)
+    return FAULT
 
 
 def end(process: subprocess.Popen[str]) -> None:

@@ -27,6 +27,7 @@ from pathlib import Path
 
 from crypto.agreement import x25519_public
 from node.kernel.firewall import Firewall
+from node.lab.netns import require_root
 from tests.kernel.tunnel import IN, OUT, TCP, Grant, Machine, direction, named, tunnel
 from tests.netns import Namespace, command
 
@@ -93,6 +94,7 @@ def main() -> int:
         help="seconds at most for the machine to be idle before each turn (default 5)",
     )
     arguments = parser.parse_args()
+    require_root()
     # An ended benchmark takes its namespaces and tunnels with it.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     begin = time.monotonic()

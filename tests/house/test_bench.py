@@ -1,11 +1,14 @@
 """`make bench` finds every benchmark, runs what is asked for, and ends in time."""
 
+import importlib
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from bench.__main__ import Outcome, benchmarks, listed, main, one, run
+from bench.__main__ import FAULT, Outcome, alone, benchmarks, listed, main, one, run
+from node.lab.errors import LabError
 
 
 def python(code: str, *, seconds_max: float = 30.0, as_json: bool = True) -> Outcome:
@@ -45,13 +48,37 @@ def test_an_unknown_name_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
         ("print('[1]')", "passed", [1]),
         ("print('[1]'); raise SystemExit(1)", "missed", [1]),
         ("raise SystemExit(3)", "failed", None),
-        ("raise OSError", "failed", None),
+        ("import os; os.kill(os.getpid(), 9)", "failed", None),
     ],
 )
 def test_a_benchmark_tells_its_verdict(code: str, verdict: str, result: object) -> None:
-    """The exit code and the document decide; a traceback is no result."""
+    """The exit code decides, and with it comes the document."""
     outcome = python(code)
     assert (outcome.verdict, outcome.result) == (verdict, result)
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (LabError("no namespaces here", remedy="be root"), "no namespaces here\n  be root\n"),
+        (OSError("the disk is full"), "made-up came to no result"),
+    ],
+)
+def test_a_benchmark_that_comes_to_nothing_is_not_slow(
+    error: Exception,
+    said: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A fault is told, and ends otherwise than with the 1 of what is too slow."""
+    monkeypatch.setattr(importlib, "import_module", lambda name: SimpleNamespace(main=fail))
+
+    def fail() -> int:
+        raise error
+
+    assert alone("made-up") == FAULT
+    assert said in capsys.readouterr().err + caplog.text
 
 
 def test_without_json_the_exit_code_alone_decides() -> None:
