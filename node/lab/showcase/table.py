@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -15,7 +16,7 @@ def render(report: Report) -> None:
     console = Console(width=None if Console().is_terminal else 110)
     pairs = [check for check in report.checks if ARROW in check.name]
     console.print(_matrix(pairs))
-    others = Table("check", "expected", "observed", "", title="What else was tried")
+    others = _table("check", "expected", "observed", "", title="What else was tried")
     for check in report.checks:
         if ARROW not in check.name:
             others.add_row(check.name, check.expected, check.observed, _mark(check))
@@ -32,12 +33,19 @@ def _matrix(pairs: list[Check]) -> Table:
         if check.observed == "allow" or not check.ok:
             cell.append(port if check.ok else f"{port}!")
     names = list(cells)
-    table = Table(
-        "from \\ to", *names, title="TCP ports that answered (! = not as the policy says)"
+    table = _table(
+        "from \\ to",
+        *(name.replace("-", "-\n", 1) for name in names),
+        title="TCP ports that answered (! = not as the policy says)",
     )
     for source in names:
-        table.add_row(source, *(", ".join(cells[source].get(name, [])) or "-" for name in names))
+        table.add_row(source, *(" ".join(cells[source].get(name, [])) or "-" for name in names))
     return table
+
+
+def _table(*headers: str, title: str) -> Table:
+    """Return a table so narrow that the six machines fit on a terminal of 80 columns."""
+    return Table(*headers, title=title, box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
 
 
 def _mark(check: Check) -> str:
